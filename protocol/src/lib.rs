@@ -1,0 +1,32 @@
+//! The vocabulary that every part of LinkUp shares, and nothing else: no I/O, no database, no runtime.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`id`] | [`Id`]: the 12-byte identifiers of users, conversations and messages |
+//! | [`time`] | [`Timestamp`]: milliseconds, ISO 8601 on the wire |
+//! | [`clock`] | [`Clock`]: the position of an event in the total order of changes |
+//! | [`event`] | names of the realtime events, and how one is encoded |
+//! | [`model`] | users, conversations and messages as the frontend sees them |
+//! | [`body`] | what a client may say about a new message, and its validation |
+//! | [`command`] | the batched internal calls from gateway to api |
+//! | [`bus`] | what streamer and gateways say to each other |
+//! | [`token`] | JSON Web Tokens: claims, signing, verifying |
+//! | [`code`] | error codes of the API and close codes of WebSockets |
+//! | [`route`] | hashing of conversations to lanes and lanes to nodes |
+
+pub mod body;
+pub mod bus;
+pub mod clock;
+pub mod code;
+pub mod command;
+pub mod event;
+pub mod id;
+pub mod model;
+pub mod route;
+pub mod time;
+pub mod token;
+
+pub use clock::Clock;
+pub use code::ErrorCode;
+pub use id::Id;
+pub use time::Timestamp;

@@ -1,0 +1,179 @@
+//! Users, conversations and messages as the frontend sees them.
+//!
+//! Field names are the frontend specification's. `id` stands beside `_id` because the frontend compares
+//! with `currentUser.id`. Texts are `Cow`s so that the hot path serialises what it has read without copying.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Id, Timestamp};
+
+/// What others see of a user in lists and beside messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserSummary<'a> {
+    /// The identifier, under MongoDB's name.
+    #[serde(rename = "_id")]
+    pub mongo_id: Id,
+    /// The identifier again.
+    pub id: Id,
+    /// The displayed name.
+    pub name: Cow<'a, str>,
+    /// Address of a picture, if the user has one.
+    pub avatar: Option<Cow<'a, str>>,
+    /// `online`, `offline` or `away`; absent where only an author is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Cow<'a, str>>,
+}
+
+/// A user as answered by the users routes. `email` and `settings` only to the user themself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// The identifier, under MongoDB's name.
+    #[serde(rename = "_id")]
+    pub mongo_id: Id,
+    /// The identifier again.
+    pub id: Id,
+    /// The unique handle.
+    pub username: String,
+    /// The displayed name.
+    pub name: String,
+    /// Address of a picture, if the user has one.
+    pub avatar: Option<String>,
+    /// Only for the user themself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// `online`, `offline` or `away`.
+    pub status: String,
+    /// When the user was last connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    /// Free text about the user.
+    pub bio: String,
+    /// Points for the leaderboard.
+    pub score: i64,
+    /// What the user cares for.
+    pub interests: Vec<String>,
+    /// Where the user lives.
+    pub location: String,
+    /// What the user does.
+    pub occupation: String,
+    /// When the user registered.
+    pub joined_date: Timestamp,
+    /// Only for the user themself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+    /// When the document was made.
+    pub created_at: Timestamp,
+    /// When the document was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A user's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Whether the user wants notifications.
+    pub notifications: bool,
+    /// `public`, `friends-only` or `private`.
+    pub privacy: String,
+}
+
+/// That a user has read a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadBy {
+    /// Who read it.
+    pub user_id: Id,
+    /// When.
+    pub read_at: Timestamp,
+}
+
+/// A message, its author populated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message<'a> {
+    /// The identifier, under MongoDB's name.
+    #[serde(rename = "_id")]
+    pub mongo_id: Id,
+    /// The identifier again.
+    pub id: Id,
+    /// The conversation it belongs to.
+    pub conversation_id: Id,
+    /// Its number within the conversation: 1, 2, 3 … without a gap.
+    pub seq: i64,
+    /// Who wrote it.
+    pub sender: UserSummary<'a>,
+    /// What was written; empty in a tombstone.
+    pub content: Cow<'a, str>,
+    /// `text`, `image` or `file`.
+    pub content_type: Cow<'a, str>,
+    /// Address of the attached image or file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment_url: Option<Cow<'a, str>>,
+    /// The sender's own identifier of this message, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_message_id: Option<Cow<'a, str>>,
+    /// Who has read it; the sender always, with the time of sending.
+    pub read_by: Vec<ReadBy>,
+    /// When it was committed. Never decreases with `seq`.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Whether it was deleted: then only its place in the order is left.
+    pub is_deleted: bool,
+}
+
+/// A conversation in a list: its last message and how many are unread.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conversation<'a> {
+    /// Everything that is the same for all participants.
+    #[serde(flatten, borrow)]
+    pub update: ConversationUpdate<'a>,
+    /// The message with the highest `seq`, or null.
+    pub last_message: Option<Message<'a>>,
+    /// How many messages of others come after the caller's read cursor; counted up to 999.
+    pub unread_count: i64,
+    /// With a single conversation: a page of its messages, oldest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<Message<'a>>>,
+}
+
+/// A conversation as its participants are told about it, the payload of `conversation:update`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationUpdate<'a> {
+    /// The identifier, under MongoDB's name.
+    #[serde(rename = "_id")]
+    pub mongo_id: Id,
+    /// The identifier again.
+    pub id: Id,
+    /// A group's name.
+    pub name: Option<Cow<'a, str>>,
+    /// `direct` or `group`.
+    #[serde(rename = "type")]
+    pub kind: Cow<'a, str>,
+    /// The participants, populated. Empty for one who was removed.
+    pub participants: Vec<UserSummary<'a>>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<Id>,
+    /// The activity it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_id: Option<Id>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed or had a message.
+    pub updated_at: Timestamp,
+    /// False once archived; false as well for one who was removed from it.
+    pub is_active: bool,
+}
+
+impl<'a> UserSummary<'a> {
+    /// A summary without a status, as it stands beside a message.
+    #[must_use]
+    pub fn author(id: Id, name: impl Into<Cow<'a, str>>, avatar: Option<Cow<'a, str>>) -> Self {
+        Self { mongo_id: id, id, name: name.into(), avatar, status: None }
+    }
+}
