@@ -1,0 +1,69 @@
+//! What a delivery comes to on the wire. The bus refuses what is too large rather than splitting it, because a
+//! delivery's counter and its meaning are the streamer's; with these the streamer splits in time.
+
+use protocol::bus::{Delivery, Downlink, Envelope};
+
+/// The most bytes that a delivery takes beside its envelopes.
+pub const DELIVERY_OVERHEAD: usize = 64;
+
+/// The most bytes that the length of a sequence, or any 64-bit number, takes.
+const VARINT: usize = 10;
+
+/// The most bytes that this envelope takes in a delivery; the exact number is at most fifty less.
+#[must_use]
+pub const fn envelope_bytes(envelope: &Envelope) -> usize {
+    // Clock: one 64-bit and two 32-bit numbers; then two lengths; identifiers carry no length.
+    let clock = 2 * VARINT;
+    clock + VARINT + envelope.recipients.len() * 12 + VARINT + envelope.event.len()
+}
+
+/// The most bytes that this delivery takes.
+#[must_use]
+pub fn delivery_bytes(delivery: &Delivery) -> usize {
+    let envelopes = match &delivery.body {
+        Downlink::Events(events) | Downlink::Replay { events, .. } => events.as_slice(),
+        Downlink::Registered { .. } | Downlink::Beat { .. } => &[],
+    };
+    DELIVERY_OVERHEAD + envelopes.iter().map(envelope_bytes).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use protocol::{Clock, Id};
+
+    #[test]
+    fn the_bound_holds_and_is_close() {
+        let worst = Clock { time: u64::MAX, change: u32::MAX, event: u32::MAX };
+        for (clock, recipients, event) in
+            [(worst, 0, 0), (worst, 300, 70_000), (Clock { time: 1, change: 0, event: 0 }, 1, 120)]
+        {
+            let envelope = Envelope {
+                clock,
+                recipients: vec![Id::from_bytes([255; 12]); recipients],
+                event: Bytes::from(vec![b'x'; event]),
+            };
+            for count in [0, 1, 200] {
+                let events = vec![envelope.clone(); count];
+                let bodies =
+                    [Downlink::Events(events.clone()), Downlink::Replay { request: u64::MAX, events }];
+                for body in bodies {
+                    let delivery = Delivery { term: u64::MAX, counter: u64::MAX, body };
+                    let exact = postcard::to_stdvec(&delivery).unwrap().len();
+                    let bound = delivery_bytes(&delivery);
+                    assert!(exact <= bound, "{exact} bytes, bound {bound}");
+                    assert!(bound <= exact + DELIVERY_OVERHEAD + 50 * count, "{exact} bytes, bound {bound}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_delivery_without_envelopes_fits_the_overhead() {
+        let live_from = Clock { time: u64::MAX, change: u32::MAX, event: u32::MAX };
+        let body = Downlink::Registered { request: u64::MAX, live_from, complete: true };
+        let delivery = Delivery { term: u64::MAX, counter: u64::MAX, body };
+        assert!(postcard::to_stdvec(&delivery).unwrap().len() <= DELIVERY_OVERHEAD);
+    }
+}
