@@ -1,0 +1,108 @@
+//! Conversations with all that a response tells of them: the last message and its readers, how many are unread, who takes
+//! part. Three commands, all at once, however many conversations there are.
+
+use protocol::{Id, model};
+use rustc_hash::{FxHashMap, FxHashSet};
+use store::conversation::{Listed, SMALL};
+use store::document::{Message, ReadKey};
+use store::{Store, StoreError};
+
+use crate::render::Context;
+
+/// Up to so many unread messages are counted; see also [`store::message::UNREAD_SCAN`].
+const MAX_UNREAD: i64 = 999;
+
+/// What it takes to render conversations.
+pub(crate) struct Detail {
+    caller: Id,
+    listed: Vec<Listed>,
+    /// With a single conversation: a page of its messages.
+    messages: Vec<Message>,
+    context: Context,
+    unread: FxHashMap<Id, i64>,
+}
+
+impl Detail {
+    pub(crate) async fn load(
+        store: &Store,
+        caller: Id,
+        listed: Vec<Listed>,
+        messages: Vec<Message>,
+    ) -> Result<Self, StoreError> {
+        let (keys, behind) = (others_cursors(&listed, caller), behind(&listed));
+        let people = people(&listed, &messages);
+        let (cursors, counts, profiles) = tokio::try_join!(
+            store.read_cursors(&keys),
+            store.unread_counts(caller, &behind, MAX_UNREAD),
+            store.profiles(&people),
+        )?;
+        let own = listed.iter().filter_map(|listed| listed.cursor.clone());
+        let context = Context::new(caller, profiles, own.chain(cursors));
+        Ok(Self { caller, listed, messages, context, unread: counts.into_iter().collect() })
+    }
+
+    /// All of them.
+    pub(crate) fn conversations(&self) -> Vec<model::Conversation<'_>> {
+        self.listed.iter().map(|listed| self.conversation(listed)).collect()
+    }
+
+    /// The only one, with a page of messages.
+    pub(crate) fn conversation_with_messages(&self) -> Option<model::Conversation<'_>> {
+        let listed = self.listed.first()?;
+        let readers = self.readers(listed);
+        let messages = self.messages.iter().map(|message| self.context.message(message, &readers)).collect();
+        Some(model::Conversation { messages: Some(messages), ..self.conversation(listed) })
+    }
+
+    /// Whose reading `readBy` tells: everybody's in a small conversation, the caller's own in a large one.
+    fn readers(&self, listed: &Listed) -> Vec<Id> {
+        if listed.size <= SMALL { listed.conversation.participants.clone() } else { vec![self.caller] }
+    }
+
+    fn conversation<'a>(&'a self, listed: &'a Listed) -> model::Conversation<'a> {
+        let conversation = &listed.conversation;
+        let readers = self.readers(listed);
+        let last = listed.last.as_ref();
+        let mut update = self.context.update(conversation);
+        if let Some(last) = last {
+            // The stored time is a view that may be a second behind.
+            update.updated_at = update.updated_at.max(last.created_at);
+        }
+        model::Conversation {
+            update,
+            last_message: last.map(|last| self.context.message(last, &readers)),
+            unread_count: self.unread.get(&conversation.id).copied().unwrap_or(0),
+            messages: None,
+        }
+    }
+}
+
+/// The cursors, other than the caller's own, that `readBy` tells of.
+fn others_cursors(listed: &[Listed], caller: Id) -> Vec<ReadKey> {
+    let told = listed.iter().filter(|one| one.last.is_some() && one.size <= SMALL);
+    told.flat_map(|one| {
+        let others = one.conversation.participants.iter().filter(move |user| **user != caller);
+        others.map(|&user| ReadKey { conversation: one.conversation.id, user })
+    })
+    .collect()
+}
+
+/// The conversations in which something comes after the caller's cursor. Where the cursor is at the end, nothing is
+/// unread without looking.
+fn behind(listed: &[Listed]) -> Vec<(Id, i64)> {
+    let places = listed.iter().filter_map(|one| {
+        let cursor = one.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+        (one.last.as_ref()?.seq > cursor).then_some((one.conversation.id, cursor))
+    });
+    places.collect()
+}
+
+/// Everybody who is named.
+fn people(listed: &[Listed], messages: &[Message]) -> Vec<Id> {
+    let mut people: FxHashSet<Id> = messages.iter().map(|message| message.sender).collect();
+    for one in listed {
+        people.extend(&one.conversation.participants);
+        people.extend(one.last.as_ref().map(|last| last.sender));
+    }
+    people.into_iter().collect()
+}
