@@ -1,0 +1,378 @@
+//! The active streamer: reads changes, publishes events, answers gateways.
+
+use std::time::{Duration, Instant};
+
+use bus::{BusError, Publisher};
+use mongodb::Database;
+use mongodb::bson::RawDocument;
+use protocol::bus::{BEAT_INTERVAL_MILLIS, Uplink};
+use protocol::{Clock, Timestamp};
+use service::shutdown::Shutdown;
+use store::lease::ResumePoint;
+use store::stream::{Batch, Changes, Start, StreamError, cluster_time, token_time};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tracing::{info, warn};
+
+use crate::addresser::Addresser;
+use crate::change;
+use crate::config::Config;
+use crate::keeper::Keeper;
+use crate::log::ReplayLog;
+use crate::metrics::METRICS;
+use crate::outbox::{Outbox, Registration};
+
+/// Above this many changes a second the reader paces itself: a stream that trickles event by event costs the
+/// database far more than one that is read in batches.
+const BUSY_CHANGES_PER_SECOND: f64 = 300.0;
+/// How long a paced reader waits before it asks again.
+const PACE: Duration = Duration::from_millis(2);
+/// How long to wait before a failed change stream is opened again.
+const REOPEN_PAUSE: Duration = Duration::from_millis(250);
+/// How long an active streamer tries to open its stream before another one gets its turn.
+const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
+/// The server answers every `getMore` within half a second, with nothing if need be; one that is silent for this
+/// long is gone.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often the resume point is saved.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why the active streamer stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stopped {
+    #[error("the process is stopping")]
+    Shutdown,
+    #[error("the lease was lost")]
+    LeaseLost,
+    /// Reading must start afresh at the present; gateways make their clients catch up.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error("the bus was attached to by another streamer")]
+    Detached,
+    #[error("the change stream could not be opened for {REOPEN_PATIENCE:?}")]
+    Unreadable,
+}
+
+/// Everything the active streamer holds.
+pub(crate) struct Engine<P> {
+    database: Database,
+    keeper: Keeper,
+    uplinks: mpsc::Receiver<Uplink>,
+    outbox: Outbox<P>,
+    addresser: Addresser,
+    log: ReplayLog,
+    changes: Changes,
+    progress: Progress,
+    pace: Pace,
+    /// The last change that was published.
+    position: Clock,
+    /// When the server last answered.
+    read_at: Instant,
+}
+
+/// How far reading has come.
+struct Progress {
+    /// Behind everything that was read: where to open the stream again.
+    resume: Start,
+    /// The token and cluster time of the last change that was read.
+    last: Option<ResumePoint>,
+    /// The last *complete* cluster time: no other change of it can follow.
+    complete: Option<ResumePoint>,
+    saved: u64,
+    /// Never, at first: a streamer that dies in its first second shall have left a point behind.
+    saved_at: Option<Instant>,
+}
+
+/// Whether changes come so fast that reading should be paced.
+struct Pace {
+    since: Instant,
+    changes: u32,
+    busy: bool,
+}
+
+impl<P: Publisher> Engine<P> {
+    /// Opens the stream, far enough back to rebuild the replay log, and reads up to the present.
+    pub(crate) async fn start(
+        database: Database,
+        keeper: Keeper,
+        saved: Option<ResumePoint>,
+        (publisher, uplinks): (P, mpsc::Receiver<Uplink>),
+        config: &Config,
+    ) -> Result<Self, (Keeper, Stopped)> {
+        let (changes, start, now) = match open(&database, saved.as_ref(), config.replay_window).await {
+            Ok(opened) => opened,
+            Err(error) => return Err((keeper, error.into())),
+        };
+        METRICS.term.set(keeper.term() as i64);
+        let before = start.saturating_sub(1);
+        let mut engine = Self {
+            outbox: Outbox::new(publisher, keeper.term()),
+            addresser: Addresser::new(database.clone(), before),
+            log: ReplayLog::new(Clock::end_of(before), config.replay_window, config.replay_bytes),
+            progress: Progress::new(start),
+            pace: Pace { since: Instant::now(), changes: 0, busy: false },
+            position: Clock::end_of(before),
+            read_at: Instant::now(),
+            database,
+            keeper,
+            uplinks,
+            changes,
+        };
+        match engine.rebuild(now).await {
+            Ok(()) => Ok(engine),
+            Err(stopped) => Err((engine.keeper, stopped)),
+        }
+    }
+
+    /// Fills the replay log up to cluster time `now`. No gateway is known yet, so nothing is published.
+    async fn rebuild(&mut self, now: u64) -> Result<(), Stopped> {
+        let began = Instant::now();
+        loop {
+            let batch = self.changes.next().await?;
+            let caught_up =
+                batch.changes()?.is_empty() || self.progress.last.as_ref().is_some_and(|l| l.time > now);
+            self.apply(&batch).await?;
+            if caught_up {
+                break;
+            }
+        }
+        let (events, bytes) = self.log.size();
+        info!(events, bytes, took = ?began.elapsed(), term = self.keeper.term(), "reading changes");
+        Ok(())
+    }
+
+    /// Runs until something ends it; the lease comes back with the reason.
+    pub(crate) async fn run(mut self, shutdown: &Shutdown) -> (Keeper, Option<ResumePoint>, Stopped) {
+        METRICS.active.set(1);
+        let stopped = match self.serve(shutdown).await {
+            Ok(never) => match never {},
+            Err(stopped) => stopped,
+        };
+        METRICS.active.set(0);
+        let confirmed = self.outbox.confirm().await.is_ok();
+        let point = self.progress.complete.take().filter(|_| confirmed);
+        (self.keeper, point, stopped)
+    }
+
+    async fn serve(&mut self, shutdown: &Shutdown) -> Result<std::convert::Infallible, Stopped> {
+        let mut beat = tokio::time::interval(Duration::from_millis(BEAT_INTERVAL_MILLIS));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Err(Stopped::Shutdown),
+                () = self.keeper.lost() => return Err(Stopped::LeaseLost),
+                uplink = self.uplinks.recv() => self.uplink(uplink.ok_or(Stopped::Detached)?).await?,
+                batch = read(&mut self.changes, &self.pace) => match batch {
+                    Ok(batch) => self.apply(&batch).await?,
+                    Err(error) => tokio::select! {
+                        () = shutdown.cancelled() => return Err(Stopped::Shutdown),
+                        reopened = self.reopen(error) => reopened?,
+                    },
+                },
+                _ = beat.tick() => self.beat().await?,
+            }
+        }
+    }
+
+    /// Publishes the events of a batch, and only then counts it as read.
+    async fn apply(&mut self, batch: &Batch) -> Result<(), Stopped> {
+        let events = match self.addresser.address(batch).await {
+            Ok(events) => events,
+            // The database went away between the batch and the loads: the same batch comes again.
+            Err(error @ (StreamError::Database(_) | StreamError::TimedOut)) => {
+                return self.reopen(error).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !self.keeper.is_held() {
+            return Err(Stopped::LeaseLost);
+        }
+        self.read_at = Instant::now();
+        let count = batch.changes()?.into_iter().count();
+        self.pace.note(count);
+        if count > 0 {
+            METRICS.batch.observe(count as f64);
+            let age = Timestamp::now().millis() / 1000 - (self.addresser.position().time >> 32) as i64;
+            METRICS.lag.set(age.max(0));
+        }
+        METRICS.events.inc_by(events.len() as u64);
+        for event in events {
+            self.outbox.queue(&event);
+            self.log.push(event);
+        }
+        self.position = self.position.max(self.addresser.position());
+        self.outbox.flush().await?;
+        if let Some(caught_up) = self.progress.note(batch)? {
+            self.position = self.position.max(caught_up);
+        }
+        Ok(())
+    }
+
+    async fn uplink(&mut self, uplink: Uplink) -> Result<(), Stopped> {
+        match uplink {
+            Uplink::Alive { gateway, request } => self.outbox.alive(gateway, request, self.position).await?,
+            Uplink::Register { gateway, request, reset, users, from } => {
+                let registration = Registration { gateway, request, reset, users, from };
+                self.outbox.register(registration, &self.log, self.position).await?;
+            }
+            Uplink::Unregister { gateway, users } => self.outbox.registry.unregister(gateway, &users),
+            Uplink::Leave { gateway } => self.outbox.registry.remove(gateway),
+        }
+        Ok(())
+    }
+
+    async fn beat(&mut self) -> Result<(), Stopped> {
+        // Also where renewing merely fails to get through: another streamer may hold the lease by now.
+        if !self.keeper.is_held() {
+            return Err(Stopped::LeaseLost);
+        }
+        if self.read_at.elapsed() > READ_TIMEOUT {
+            self.reopen(StreamError::TimedOut).await?;
+        }
+        let now = Instant::now();
+        for gateway in self.outbox.registry.expire(now) {
+            info!(%gateway, "a gateway has been silent for too long and is forgotten");
+        }
+        self.outbox.beat(self.position).await?;
+        METRICS.gateways.set(self.outbox.registry.gateways().len() as i64);
+        METRICS.users.set(self.outbox.registry.users() as i64);
+        let (events, bytes) = self.log.size();
+        METRICS.log_events.set(events as i64);
+        METRICS.log_bytes.set(bytes as i64);
+        if let Some(point) = self.progress.unsaved(now) {
+            // The point must not be ahead of what the gateways can have: the bus has to confirm first.
+            match self.outbox.confirm().await {
+                Ok(()) if self.keeper.save(point.clone()) => self.progress.note_saved(point.time, now),
+                Ok(()) => {}
+                Err(error) => warn!(%error, "the bus did not confirm; the resume point stays where it is"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the stream again behind what was read, as long as it takes.
+    async fn reopen(&mut self, error: StreamError) -> Result<(), Stopped> {
+        METRICS.failures.inc();
+        let (mut error, began) = (error, Instant::now());
+        loop {
+            if !matches!(error, StreamError::Database(_) | StreamError::TimedOut) {
+                return Err(error.into());
+            }
+            if began.elapsed() > REOPEN_PATIENCE {
+                return Err(Stopped::Unreadable);
+            }
+            warn!(%error, "the change stream broke; opening it again");
+            tokio::time::sleep(REOPEN_PAUSE).await;
+            if !self.keeper.is_held() {
+                return Err(Stopped::LeaseLost);
+            }
+            match Changes::open(&self.database, &self.progress.resume, change::filter()).await {
+                Ok(changes) => {
+                    self.changes = changes;
+                    self.read_at = Instant::now();
+                    return Ok(());
+                }
+                Err(again) => error = again,
+            }
+        }
+    }
+}
+
+/// The next batch, after a pause if changes come fast. Cancel-safe: a pause or a wait that is cut short costs
+/// nothing, for the request stays under way.
+async fn read(changes: &mut Changes, pace: &Pace) -> Result<Batch, StreamError> {
+    if pace.busy {
+        tokio::time::sleep(PACE).await;
+    }
+    changes.next().await
+}
+
+/// Opens the stream where the replay log should begin: the window before now, or further back where the last
+/// streamer stood, if snapshots reach that far. Returns the first cluster time that is read, and the present.
+async fn open(
+    database: &Database,
+    saved: Option<&ResumePoint>,
+    window: Duration,
+) -> Result<(Changes, u64, u64), StreamError> {
+    let now = store::stream::now(database).await?;
+    let back = |duration: Duration| now.saturating_sub(duration.as_secs() << 32);
+    let oldest = back(crate::config::MAX_REPLAY_WINDOW);
+    let wanted = match saved {
+        Some(point) => point.time.clamp(oldest, back(window)),
+        // Nothing was ever published, so there is nothing to replay.
+        None => now,
+    };
+    let mut attempts = vec![(Start::At(wanted), wanted)];
+    if let Some(point) = saved.filter(|point| point.time >= oldest) {
+        // The oplog is shorter than the window: at least begin where the last streamer stood.
+        attempts.push((Start::After(point.token.clone()), point.time + 1));
+    }
+    for (start, first) in attempts {
+        match Changes::open(database, &start, change::filter()).await {
+            Ok(changes) => return Ok((changes, first, now)),
+            Err(StreamError::HistoryLost) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    warn!("the oplog no longer reaches back to where the last streamer stood; clients catch up over REST");
+    Ok((Changes::open(database, &Start::At(now), change::filter()).await?, now, now))
+}
+
+impl Progress {
+    fn new(start: u64) -> Self {
+        Self { resume: Start::At(start), last: None, complete: None, saved: 0, saved_at: None }
+    }
+
+    /// Notes a batch whose events were published. Returns the clock up to which nothing more can come, if the
+    /// batch was empty: the stream has caught up.
+    fn note(&mut self, batch: &Batch) -> Result<Option<Clock>, StreamError> {
+        let last = self.last.take();
+        let mut previous = last.as_ref().map(|last| (last.token.as_ref(), last.time));
+        let mut complete = None;
+        for item in batch.changes()? {
+            let event = item?.as_document().ok_or(StreamError::Malformed)?;
+            let time = cluster_time(event.get_timestamp("clusterTime")?);
+            // A later cluster time has begun, so the one before it is complete.
+            complete = previous.filter(|(_, before)| *before < time).or(complete);
+            previous = Some((event.get_document("_id")?, time));
+        }
+        let point = |(token, time): (&RawDocument, u64)| ResumePoint { token: token.to_owned(), time };
+        self.complete = complete.map(point).or(self.complete.take());
+        self.last = previous.map(point);
+        let Some(token) = batch.token() else { return Ok(None) };
+        self.resume = Start::After(token.to_owned());
+        if !batch.changes()?.is_empty() {
+            return Ok(None);
+        }
+        // Changes at the token's own time may still come, earlier ones cannot. Saving this keeps a quiet
+        // stream's resume point from ageing out of the oplog.
+        let Some(time) = token_time(token).map(|time| time.saturating_sub(1)) else { return Ok(None) };
+        if self.complete.as_ref().is_none_or(|complete| complete.time < time) {
+            self.complete = Some(point((token, time)));
+        }
+        Ok(Some(Clock::end_of(time)))
+    }
+
+    fn unsaved(&self, now: Instant) -> Option<ResumePoint> {
+        let due = self.saved_at.is_none_or(|at| now.saturating_duration_since(at) >= SAVE_INTERVAL);
+        self.complete.clone().filter(|point| due && point.time != self.saved)
+    }
+
+    fn note_saved(&mut self, time: u64, now: Instant) {
+        (self.saved, self.saved_at) = (time, Some(now));
+    }
+}
+
+impl Pace {
+    /// Counts changes over stretches of a quarter of a second.
+    fn note(&mut self, changes: usize) {
+        self.changes += changes as u32;
+        let elapsed = self.since.elapsed();
+        if elapsed >= Duration::from_millis(250) {
+            self.busy = f64::from(self.changes) > BUSY_CHANGES_PER_SECOND * elapsed.as_secs_f64();
+            (self.since, self.changes) = (Instant::now(), 0);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The streamer: turns committed changes into events and addresses them to users.
+//!
+//! It is the only reader of the database's change stream, however many gateways there are, and it writes
+//! nothing but its own lease and resume point. Several may run; one holds the lease, the others stand by.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | settings |
+//! | `engine` | the active streamer's loop: read, publish, answer gateways |
+//! | `keeper` | keeping the lease |
+//! | `change` | one change, read where it lies in the server's reply |
+//! | `cache` | participants and names as of the stream's position |
+//! | `addresser` | changes → events with recipients and clocks |
+//! | `render` | events as JSON |
+//! | `log` | the replay log |
+//! | `registry` | which gateway holds which users |
+//! | `outbox` | what goes to gateways: numbered, split, replayed |
+//! | `metrics` | `linkup_streamer_*` |
+
+mod addresser;
+mod cache;
+mod change;
+pub mod config;
+mod engine;
+mod keeper;
+mod log;
+mod metrics;
+mod outbox;
+mod registry;
+mod render;
+
+use std::time::{Duration, Instant};
+
+use bus::Bus;
+use protocol::Id;
+use service::admin::Part;
+use service::shutdown::Shutdown;
+use store::Store;
+use store::lease::{Lease, ResumePoint};
+use tracing::{info, warn};
+
+pub use config::Config;
+
+use engine::{Engine, Stopped};
+use keeper::Keeper;
+
+/// How long to wait after a failure before trying for the lease again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Runs until `shutdown`: waits for the lease, streams while it is held, and waits again when it is lost.
+/// `ready` is set while the process streams or stands by, that is, while the database answers.
+pub async fn run<B: Bus>(store: Store, bus: B, config: Config, ready: Part, shutdown: Shutdown) {
+    let holder = format!("{}-{}", std::process::id(), Id::mint());
+    while !shutdown.is_cancelled() {
+        let asked = Instant::now();
+        let acquired = tokio::select! {
+            () = shutdown.cancelled() => break,
+            acquired = Lease::acquire(store.database(), &holder, config.lease_ttl) => acquired,
+        };
+        match acquired {
+            Ok(Some((lease, saved))) => {
+                ready.set(true);
+                let keeper = Keeper::new(lease, asked, config.lease_ttl);
+                let stopped = stream(&store, &bus, &config, keeper, saved, &shutdown).await;
+                if !matches!(stopped, Stopped::Shutdown) {
+                    warn!(reason = %stopped, "streaming stopped; trying again");
+                    pause(RETRY_PAUSE, &shutdown).await;
+                }
+            }
+            Ok(None) => {
+                ready.set(true);
+                pause(config.lease_ttl / 6, &shutdown).await;
+            }
+            Err(error) => {
+                ready.set(false);
+                warn!(error = %error.kind, "the lease could not be asked for; trying again");
+                pause(RETRY_PAUSE, &shutdown).await;
+            }
+        }
+    }
+    ready.set(false);
+}
+
+/// Streams while the lease lasts, and gives it back.
+async fn stream<B: Bus>(
+    store: &Store,
+    bus: &B,
+    config: &Config,
+    keeper: Keeper,
+    saved: Option<ResumePoint>,
+    shutdown: &Shutdown,
+) -> Stopped {
+    let attached = match bus.attach_streamer().await {
+        Ok(attached) => attached,
+        Err(error) => {
+            keeper.release(None).await;
+            return error.into();
+        }
+    };
+    let (keeper, point, stopped) =
+        match Engine::start(store.database().clone(), keeper, saved, attached, config).await {
+            Ok(engine) => engine.run(shutdown).await,
+            Err((keeper, stopped)) => (keeper, None, stopped),
+        };
+    info!(reason = %stopped, "giving the lease back");
+    if matches!(&stopped, Stopped::Stream(error) if error.is_history()) {
+        keeper.forget().await;
+    }
+    keeper.release(point).await;
+    stopped
+}
+
+async fn pause(duration: Duration, shutdown: &Shutdown) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = tokio::time::sleep(duration) => {}
+    }
+}
