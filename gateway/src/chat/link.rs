@@ -1,0 +1,251 @@
+//! What a gateway knows of the streamer: the term, the numbering, and which registrations are under way.
+//!
+//! Pure state, no I/O: the hub feeds it and does what it says.
+
+use std::time::{Duration, Instant};
+
+use protocol::{Clock, Id};
+use rustc_hash::FxHashMap;
+
+/// A registration about which nothing is heard in this time is made again: the streamer has gone, or is behind.
+/// (What the bus loses is noticed sooner, by the numbers on both sides.) Every further attempt into silence waits
+/// twice as long, up to [`MAX_TIMEOUT`], so that a streamer that is behind is not asked for more and more replays.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// See [`ANSWER_TIMEOUT`].
+const MAX_TIMEOUT: Duration = Duration::from_secs(48);
+
+/// What to make of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The next one: use it.
+    InOrder,
+    /// From a deposed streamer: ignore it.
+    Stale,
+    /// Something before it is missing, or the streamer is new: register everybody again.
+    Resync,
+}
+
+/// A registration under way.
+#[derive(Debug)]
+pub(crate) struct Request {
+    users: Vec<Id>,
+    /// When it was sent, or last replayed for.
+    heard: Instant,
+    resync: bool,
+    /// How far the replay has come.
+    replayed: Option<Clock>,
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    term: u64,
+    counter: u64,
+    next_request: u64,
+    requests: FxHashMap<u64, Request>,
+    /// How many answers a resync still waits for; everything is in order while it is zero.
+    resyncing: usize,
+    /// How many requests in a row became overdue.
+    silences: u32,
+    /// The lowest of the clocks that a resync's answers gave.
+    resynced_from: Option<Clock>,
+    /// Every event up to here has been delivered to whom it was for.
+    last: Clock,
+}
+
+impl Link {
+    /// Judges a delivery by its numbers, and remembers them.
+    pub(crate) fn judge(&mut self, term: u64, counter: u64) -> Verdict {
+        if term < self.term {
+            return Verdict::Stale;
+        }
+        let in_order = term == self.term && counter == self.counter + 1;
+        (self.term, self.counter) = (term, counter);
+        if in_order { Verdict::InOrder } else { Verdict::Resync }
+    }
+
+    /// Whether a streamer has ever spoken. Before that there is nobody to register with.
+    pub(crate) fn is_known(&self) -> bool {
+        self.term > 0
+    }
+
+    /// Begins a resync: registrations under way are void, for everybody is registered again. Returns the clock
+    /// to replay from, if there was any event yet.
+    ///
+    /// What a resync that is cut short has replayed counts, or one whose answer takes many deliveries would
+    /// never end on a bus that loses one in every so many.
+    pub(crate) fn begin_resync(&mut self) -> Option<Clock> {
+        let under_way = self.requests.values().filter(|request| request.resync);
+        // `None` is less than any clock: nothing is certain while one part has not been replayed for at all.
+        let part = under_way.map(|request| request.replayed).min().flatten();
+        if let Some(clock) = part {
+            self.last = self.last.max(self.resynced_from.map_or(clock, |from| from.min(clock)));
+        }
+        self.requests.clear();
+        self.resyncing = 0;
+        self.resynced_from = None;
+        (self.last != Clock::ZERO).then_some(self.last)
+    }
+
+    /// The number of the last request.
+    pub(crate) fn last_request(&self) -> u64 {
+        self.next_request
+    }
+
+    /// Notes a request to register `users` and returns its number.
+    pub(crate) fn request(&mut self, users: Vec<Id>, resync: bool, now: Instant) -> u64 {
+        self.next_request += 1;
+        self.resyncing += usize::from(resync);
+        let request = Request { users, heard: now, resync, replayed: None };
+        self.requests.insert(self.next_request, request);
+        self.next_request
+    }
+
+    /// Notes a part of a replay, up to the clock `to`. False if its request is not under way (any more): then it
+    /// is not to be used.
+    pub(crate) fn replayed(&mut self, request: u64, to: Option<Clock>, now: Instant) -> bool {
+        let Some(request) = self.requests.get_mut(&request) else { return false };
+        (request.heard, request.replayed) = (now, request.replayed.max(to));
+        self.silences = 0;
+        true
+    }
+
+    /// Ends a request; `None` if it is not under way (any more).
+    pub(crate) fn answered(&mut self, request: u64, live_from: Clock) -> Option<Vec<Id>> {
+        let request = self.requests.remove(&request)?;
+        self.silences = 0;
+        if self.last == Clock::ZERO {
+            // The first registration ever: nothing was due to anybody before it.
+            self.last = live_from;
+        }
+        if request.resync {
+            self.resyncing -= 1;
+            let from = self.resynced_from.map_or(live_from, |from| from.min(live_from));
+            self.resynced_from = Some(from);
+            if self.resyncing == 0 {
+                self.last = self.last.max(from);
+            }
+        }
+        Some(request.users)
+    }
+
+    /// Notes that everything up to `clock` has been delivered. While a resync is under way that is not so.
+    pub(crate) fn delivered(&mut self, clock: Clock) {
+        if self.resyncing == 0 {
+            self.last = self.last.max(clock);
+        }
+    }
+
+    /// Whether a request has waited too long for its answer. True makes the next wait longer.
+    pub(crate) fn is_overdue(&mut self, now: Instant) -> bool {
+        let timeout = (ANSWER_TIMEOUT * 2_u32.pow(self.silences.min(8))).min(MAX_TIMEOUT);
+        let is_late = |request: &Request| now.saturating_duration_since(request.heard) > timeout;
+        let overdue = self.requests.values().any(is_late);
+        self.silences += u32::from(overdue);
+        overdue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: u64) -> Clock {
+        Clock { time, change: 0, event: 0 }
+    }
+
+    #[test]
+    fn gaps_repeats_and_new_terms_call_for_a_resync_and_old_terms_are_ignored() {
+        let mut link = Link::default();
+        assert!(!link.is_known());
+        assert_eq!(link.judge(2, 1), Verdict::Resync);
+        assert_eq!(link.judge(2, 2), Verdict::InOrder);
+        assert_eq!(link.judge(2, 4), Verdict::Resync);
+        assert_eq!(link.judge(2, 5), Verdict::InOrder);
+        assert_eq!(link.judge(1, 6), Verdict::Stale);
+        assert_eq!(link.judge(2, 6), Verdict::InOrder);
+        // The streamer forgot this gateway and counts from one again.
+        assert_eq!(link.judge(2, 1), Verdict::Resync);
+        assert_eq!(link.judge(3, 1), Verdict::Resync);
+    }
+
+    #[test]
+    fn the_last_clock_stands_still_until_every_part_of_a_resync_is_answered() {
+        let (mut link, now) = (Link::default(), Instant::now());
+        link.delivered(at(5));
+        assert_eq!(link.begin_resync(), Some(at(5)));
+        let (a, b) = (link.request(vec![Id::mint()], true, now), link.request(vec![Id::mint()], true, now));
+        assert!(link.answered(b, at(9)).is_some());
+        link.delivered(at(10));
+        assert_eq!(link.begin_resync(), Some(at(5)), "the second part was never answered");
+        assert!(link.answered(a, at(9)).is_none(), "void after another resync began");
+        let c = link.request(vec![], true, now);
+        assert!(link.answered(c, at(8)).is_some());
+        assert_eq!(link.begin_resync(), Some(at(8)));
+    }
+
+    #[test]
+    fn users_that_are_registered_while_the_first_resync_is_unanswered_are_replayed_to() {
+        let (mut link, now) = (Link::default(), Instant::now());
+        assert_eq!(link.begin_resync(), None);
+        link.request(vec![], true, now);
+        let joining = link.request(vec![Id::mint()], false, now);
+        assert!(link.answered(joining, at(7)).is_some());
+        link.delivered(at(9));
+        assert_eq!(link.begin_resync(), Some(at(7)));
+    }
+
+    #[test]
+    fn requests_become_overdue() {
+        let (mut link, now) = (Link::default(), Instant::now());
+        link.request(vec![], false, now);
+        assert!(!link.is_overdue(now));
+        assert!(link.is_overdue(now + ANSWER_TIMEOUT * 2));
+    }
+
+    #[test]
+    fn a_replay_that_goes_on_is_waited_for_and_repeated_silence_makes_patient() {
+        let (mut link, now) = (Link::default(), Instant::now());
+        link.begin_resync();
+        let request = link.request(vec![], true, now);
+        let later = now + ANSWER_TIMEOUT;
+        assert!(link.replayed(request, None, later));
+        assert!(!link.is_overdue(later + ANSWER_TIMEOUT / 2));
+        assert!(link.is_overdue(later + ANSWER_TIMEOUT * 3 / 2));
+        link.begin_resync();
+        assert!(!link.replayed(request, None, later), "void");
+        link.request(vec![], true, later);
+        assert!(!link.is_overdue(later + ANSWER_TIMEOUT * 3 / 2));
+        assert!(link.is_overdue(later + ANSWER_TIMEOUT * 5 / 2));
+    }
+
+    #[test]
+    fn gaps_are_no_silence() {
+        let (mut link, now) = (Link::default(), Instant::now());
+        for _ in 0..8 {
+            link.begin_resync();
+        }
+        link.request(vec![], true, now);
+        assert!(link.is_overdue(now + ANSWER_TIMEOUT * 3 / 2));
+    }
+
+    #[test]
+    fn what_a_resync_that_is_cut_short_replayed_is_not_asked_for_again() {
+        let (mut link, now) = (Link::default(), Instant::now());
+        link.delivered(at(5));
+        link.begin_resync();
+        let (a, b) = (link.request(vec![], true, now), link.request(vec![], true, now));
+        assert!(link.replayed(a, Some(at(7)), now));
+        assert_eq!(link.begin_resync(), Some(at(5)), "nothing was replayed for the second part");
+
+        let (a, b_again) = (link.request(vec![], true, now), link.request(vec![], true, now));
+        assert!(!link.replayed(b, Some(at(9)), now));
+        assert!(link.replayed(a, Some(at(8)), now) && link.replayed(b_again, Some(at(7)), now));
+        assert_eq!(link.begin_resync(), Some(at(7)), "the part that has come less far decides");
+
+        let (a, b) = (link.request(vec![], true, now), link.request(vec![], true, now));
+        assert!(link.answered(a, at(9)).is_some() && link.replayed(b, Some(at(12)), now));
+        assert_eq!(link.begin_resync(), Some(at(9)), "also where it is answered");
+        assert_eq!(link.begin_resync(), Some(at(9)), "nothing under way adds nothing");
+    }
+}

@@ -1,0 +1,65 @@
+//! HTTP at the edge: the page, the pass-through to the api, CORS.
+
+use std::net::SocketAddr;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode};
+use protocol::ErrorCode;
+use protocol::code::ApiError;
+
+use crate::transport::{Body, body};
+
+mod cors;
+mod page;
+mod proxy;
+
+pub(crate) use cors::Cors;
+pub(crate) use proxy::Proxy;
+
+/// Answers every request that does not become a connection.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) cors: Cors,
+    pub(crate) proxy: Proxy,
+}
+
+impl Edge {
+    /// Answers a request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if !proxy::is_for_api(request.uri().path()) {
+            return static_answer(&request);
+        }
+        if let Some(preflight) = self.cors.preflight(&request) {
+            return preflight;
+        }
+        let origin = self.cors.allowed(request.headers());
+        let mut response = self.proxy.pass(request, peer).await;
+        self.cors.mark(&mut response, origin);
+        response
+    }
+}
+
+fn static_answer(request: &Request<Incoming>) -> Response<Body> {
+    let Some(asset) = page::asset(request.uri().path()) else {
+        return error(ErrorCode::NotFound, "Not found");
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = error(ErrorCode::MethodNotAllowed, "Method not allowed");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    asset.answer(request.headers())
+}
+
+/// An error in the api's own form.
+pub(crate) fn error(code: ErrorCode, message: &str) -> Response<Body> {
+    let text = serde_json::to_vec(&ApiError::new(code, message)).unwrap_or_default();
+    let mut response = Response::new(body(text));
+    *response.status_mut() = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if code == ErrorCode::Unavailable {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

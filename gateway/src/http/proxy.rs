@@ -1,0 +1,158 @@
+//! `/api/*` passed through to an api node, both bodies streaming.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::{Request, Response, Uri, Version};
+use protocol::ErrorCode;
+use tracing::warn;
+
+use crate::metrics::METRICS;
+use crate::nodes::{self, HttpClient, Nodes};
+use crate::transport::Body;
+
+/// How long a node may take to begin its answer: longer than the api's own deadlines, so that its own words
+/// reach the client.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Headers that speak of one connection and must not be passed on (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    PROXY_CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Passes requests to the api nodes in turn. One that could not be reached is left out for a moment.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    client: HttpClient<Incoming>,
+    nodes: Arc<Nodes>,
+}
+
+/// Whether a path is the api's. The path is compared as it came: one with a dot segment or an encoded slash
+/// that begins with `/api/` goes to the api, which knows no such route.
+pub(crate) fn is_for_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
+}
+
+impl Proxy {
+    pub(crate) fn new(nodes: Arc<Nodes>) -> Self {
+        Self { client: nodes::client(), nodes }
+    }
+
+    /// Passes a request on and its answer back. A request is never sent twice: what its body did is unknown.
+    pub(crate) async fn pass(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        METRICS.proxied.inc();
+        let chosen = self.nodes.in_turn()[0];
+        let node = self.nodes.url(chosen);
+        let request = match outgoing(request, node, peer) {
+            Ok(request) => request,
+            Err(_) => return super::error(ErrorCode::BadRequest, "The address cannot be used"),
+        };
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.client.request(request)).await {
+            Ok(Ok(response)) => {
+                self.nodes.answered(chosen);
+                incoming(response)
+            }
+            Ok(Err(error)) => {
+                // Also where the client broke off its own body; then the node is avoided for a moment for nothing.
+                self.nodes.failed(chosen);
+                METRICS.proxy_failures.inc();
+                warn!(%error, node, "an api node could not be reached");
+                super::error(ErrorCode::Unavailable, "The service is unavailable; try again")
+            }
+            Err(_) => {
+                METRICS.proxy_failures.inc();
+                warn!(node, "an api node did not answer in time");
+                super::error(ErrorCode::Unavailable, "The service did not answer in time; try again")
+            }
+        }
+    }
+}
+
+fn outgoing<B>(request: Request<B>, node: &str, peer: SocketAddr) -> Result<Request<B>, hyper::http::Error> {
+    let (mut parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    parts.uri = format!("{node}{target}").parse::<Uri>()?;
+    parts.version = Version::HTTP_11;
+    strip(&mut parts.headers);
+    // The client makes its own from the address.
+    parts.headers.remove(HOST);
+    let address = peer.ip().to_canonical().to_string();
+    let chain = match parts.headers.get(FORWARDED_FOR).and_then(|earlier| earlier.to_str().ok()) {
+        Some(earlier) => format!("{earlier}, {address}"),
+        None => address,
+    };
+    parts.headers.insert(FORWARDED_FOR, HeaderValue::try_from(chain)?);
+    // Only what travels: extensions of the incoming connection mean nothing on the outgoing one.
+    parts.extensions.clear();
+    Ok(Request::from_parts(parts, body))
+}
+
+fn incoming(response: Response<Incoming>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    strip(&mut parts.headers);
+    Response::from_parts(parts, body.map_err(Into::into).boxed_unsync())
+}
+
+/// Removes the headers that speak of this connection only, those that `Connection` names among them.
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_the_connection_stay_behind_and_the_rest_travels() {
+        let request = Request::builder()
+            .uri("/api/users?search=a%20b")
+            .header(CONNECTION, "close, X-Private")
+            .header("x-private", "1")
+            .header(TRANSFER_ENCODING, "chunked")
+            .header(HOST, "chat.example.org")
+            .header("authorization", "Bearer x")
+            .header(FORWARDED_FOR, "203.0.113.9")
+            .body(())
+            .unwrap();
+        let peer = "[::ffff:192.0.2.1]:4000".parse().unwrap();
+        let request = outgoing(request, "http://10.0.0.1:5002", peer).unwrap();
+        assert_eq!(request.uri(), "http://10.0.0.1:5002/api/users?search=a%20b");
+        let names: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["authorization", "x-forwarded-for"]);
+        assert_eq!(request.headers()[FORWARDED_FOR], "203.0.113.9, 192.0.2.1");
+    }
+
+    #[test]
+    fn only_the_api_is_passed_to() {
+        assert!(is_for_api("/api") && is_for_api("/api/users"));
+        assert!(!is_for_api("/internal/commands") && !is_for_api("/apix") && !is_for_api("/"));
+    }
+}

@@ -1,0 +1,155 @@
+//! What the transport counts. Handles are made once; labels come from fixed sets.
+
+use std::sync::LazyLock;
+
+use prometheus::{
+    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, register_int_counter, register_int_counter_vec,
+    register_int_gauge_vec,
+};
+
+use super::frame::Wire;
+
+/// The handles, registered on first use.
+pub(super) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
+
+pub(super) struct Metrics {
+    socketio: IntGauge,
+    plain: IntGauge,
+    refused: [IntCounter; Refusal::LABELS.len()],
+    closes: [IntCounter; Why::LABELS.len()],
+    pub(super) frames_received: IntCounter,
+    pub(super) frames_sent: IntCounter,
+    pub(super) bytes_received: IntCounter,
+    pub(super) bytes_sent: IntCounter,
+    pub(super) slow_consumers: IntCounter,
+    pub(super) accept_errors: IntCounter,
+}
+
+/// Why a handshake did not become a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Transport,
+    Session,
+    Method,
+    NotWebSocket,
+    Version,
+    Application,
+    Broken,
+}
+
+impl Refusal {
+    const LABELS: [&'static str; 7] =
+        ["transport", "session", "method", "not_websocket", "version", "application", "broken"];
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The client closed it in good order.
+    Client,
+    /// The TCP connection ended or broke.
+    Lost,
+    Protocol,
+    Unsupported,
+    InvalidText,
+    TooLarge,
+    /// No sign of life.
+    Heartbeat,
+    /// No admitted client in time.
+    ConnectTimeout,
+    SlowConsumer,
+    Shutdown,
+    /// The application refused the client of a `/ws` connection.
+    Refused,
+    /// The application closed it.
+    Application,
+}
+
+impl Why {
+    const LABELS: [&'static str; 12] = [
+        "client",
+        "lost",
+        "protocol",
+        "unsupported",
+        "invalid_text",
+        "too_large",
+        "heartbeat",
+        "connect_timeout",
+        "slow_consumer",
+        "shutdown",
+        "refused",
+        "application",
+    ];
+}
+
+impl Metrics {
+    fn register() -> Self {
+        let open = gauges("linkup_gateway_connections", "Open connections", "protocol");
+        let refused =
+            counters("linkup_gateway_handshakes_refused_total", "Handshakes that were refused", "reason");
+        let closes = counters("linkup_gateway_closes_total", "Connections that ended", "reason");
+        Self {
+            socketio: open.with_label_values(&["socketio"]),
+            plain: open.with_label_values(&["ws"]),
+            refused: Refusal::LABELS.map(|label| refused.with_label_values(&[label])),
+            closes: Why::LABELS.map(|label| closes.with_label_values(&[label])),
+            frames_received: counter("linkup_gateway_frames_received_total", "WebSocket frames received"),
+            frames_sent: counter("linkup_gateway_frames_sent_total", "WebSocket frames sent"),
+            bytes_received: counter("linkup_gateway_received_bytes_total", "Bytes received on WebSockets"),
+            bytes_sent: counter("linkup_gateway_sent_bytes_total", "Bytes sent on WebSockets"),
+            slow_consumers: counter(
+                "linkup_gateway_slow_consumers_total",
+                "Connections closed because the client did not read fast enough",
+            ),
+            accept_errors: counter("linkup_gateway_accept_errors_total", "Failures to accept a connection"),
+        }
+    }
+
+    /// The gauge of open connections of a protocol.
+    pub(super) fn open(&self, wire: Wire) -> &IntGauge {
+        match wire {
+            Wire::SocketIo => &self.socketio,
+            Wire::Plain => &self.plain,
+        }
+    }
+
+    pub(super) fn refused(&self, reason: Refusal) {
+        self.refused[reason as usize].inc();
+    }
+
+    pub(super) fn closed(&self, why: Why) {
+        self.closes[why as usize].inc();
+        if why == Why::SlowConsumer {
+            self.slow_consumers.inc();
+        }
+    }
+}
+
+// Registering fails only for a name that is malformed or taken; the names are constants of this module, and
+// each is registered once, by the `LazyLock`.
+const UNIQUE: &str = "metric names are valid and registered once";
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    register_int_counter!(name, help).expect(UNIQUE)
+}
+
+fn counters(name: &str, help: &str, label: &str) -> IntCounterVec {
+    register_int_counter_vec!(name, help, &[label]).expect(UNIQUE)
+}
+
+fn gauges(name: &str, help: &str, label: &str) -> IntGaugeVec {
+    register_int_gauge_vec!(name, help, &[label]).expect(UNIQUE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_label() {
+        assert_eq!(Refusal::LABELS[Refusal::Broken as usize], "broken");
+        assert_eq!(Why::LABELS[Why::Application as usize], "application");
+        METRICS.closed(Why::SlowConsumer);
+        assert!(METRICS.slow_consumers.get() >= 1);
+    }
+}

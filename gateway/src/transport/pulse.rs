@@ -1,0 +1,167 @@
+//! The clocks of an open connection: heartbeat, connect timeout, write stall. Only arithmetic; the wheel calls.
+
+use protocol::code::close;
+
+use super::Config;
+use super::fault::Fault;
+use super::metrics::Why;
+use super::wheel::Millis;
+
+const HEARTBEAT: Fault<'static> = Fault::new(close::TIMEOUT, "no sign of life", Why::Heartbeat);
+const CONNECT: Fault<'static> = Fault::new(close::TIMEOUT, "not connected in time", Why::ConnectTimeout);
+
+/// Since when what has been waited for.
+pub(super) struct Pulse {
+    pinged_at: Millis,
+    awaiting_pong: bool,
+    /// The transport has no admitted client.
+    unconnected_since: Option<Millis>,
+    /// The peer has taken nothing of what waits to be written.
+    stalled_since: Option<Millis>,
+}
+
+/// What is due, and when to look again.
+#[derive(Debug)]
+pub(super) enum Plan {
+    Wait(Millis),
+    Ping(Millis),
+    Close(Fault<'static>),
+}
+
+impl Pulse {
+    /// A transport that was opened now.
+    pub(super) fn new(now: Millis) -> Self {
+        Self { pinged_at: now, awaiting_pong: false, unconnected_since: Some(now), stalled_since: None }
+    }
+
+    /// The client was admitted.
+    pub(super) fn connected(&mut self) {
+        self.unconnected_since = None;
+    }
+
+    /// The client left.
+    pub(super) fn disconnected(&mut self, now: Millis) {
+        self.unconnected_since.get_or_insert(now);
+    }
+
+    /// The peer takes no more of what waits.
+    pub(super) fn stalled(&mut self, now: Millis) {
+        self.stalled_since.get_or_insert(now);
+    }
+
+    /// The peer took something, or nothing waits.
+    pub(super) fn flowing(&mut self) {
+        self.stalled_since = None;
+    }
+
+    /// What is due now, where the last frame of the peer came in at `seen`. A ping that is due counts as sent.
+    pub(super) fn check(&mut self, now: Millis, seen: Millis, config: &Config) -> Plan {
+        let interval = config.ping_interval.as_millis() as Millis;
+        let timeout = config.ping_timeout.as_millis() as Millis;
+        let mut next = Millis::MAX;
+
+        if let Some(since) = self.stalled_since {
+            if now >= since + timeout {
+                return Plan::Close(Fault::SLOW);
+            }
+            next = next.min(since + timeout);
+        }
+        if let Some(since) = self.unconnected_since {
+            let limit = since + config.connect_timeout.as_millis() as Millis;
+            if now >= limit {
+                return Plan::Close(CONNECT);
+            }
+            next = next.min(limit);
+        }
+        if self.awaiting_pong {
+            if seen >= self.pinged_at {
+                self.awaiting_pong = false;
+            } else if now >= self.pinged_at + timeout {
+                return Plan::Close(HEARTBEAT);
+            } else {
+                return Plan::Wait(next.min(self.pinged_at + timeout));
+            }
+        }
+        if now < self.pinged_at + interval {
+            return Plan::Wait(next.min(self.pinged_at + interval));
+        }
+        self.awaiting_pong = true;
+        self.pinged_at = now;
+        Plan::Ping(next.min(now + timeout.min(interval)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn admitted() -> Pulse {
+        let mut pulse = Pulse::new(0);
+        pulse.connected();
+        pulse
+    }
+
+    fn next(plan: &Plan) -> (char, Millis) {
+        match plan {
+            Plan::Wait(next) => ('w', *next),
+            Plan::Ping(next) => ('p', *next),
+            Plan::Close(fault) => ('c', Millis::from(fault.code)),
+        }
+    }
+
+    #[test]
+    fn a_silent_client_is_gone_after_interval_and_timeout() {
+        let config = Config::default();
+        let mut pulse = admitted();
+        assert_eq!(next(&pulse.check(10_000, 0, &config)), ('w', 25_000));
+        assert_eq!(next(&pulse.check(25_000, 0, &config)), ('p', 45_000));
+        assert_eq!(next(&pulse.check(44_999, 0, &config)), ('w', 45_000));
+        assert_eq!(next(&pulse.check(45_000, 0, &config)), ('c', 4408));
+    }
+
+    #[test]
+    fn a_client_that_answers_is_pinged_every_interval() {
+        let config = Config::default();
+        let mut pulse = admitted();
+        assert_eq!(next(&pulse.check(25_000, 0, &config)), ('p', 45_000));
+        assert_eq!(next(&pulse.check(45_000, 25_003, &config)), ('w', 50_000));
+        assert_eq!(next(&pulse.check(50_000, 25_003, &config)), ('p', 70_000));
+    }
+
+    #[test]
+    fn a_timeout_longer_than_the_interval_does_not_delay_pings() {
+        let config = Config { ping_timeout: Duration::from_secs(60), ..Config::default() };
+        let mut pulse = admitted();
+        assert_eq!(next(&pulse.check(25_000, 0, &config)), ('p', 50_000));
+        assert_eq!(next(&pulse.check(50_000, 25_001, &config)), ('p', 75_000));
+        assert_eq!(next(&pulse.check(75_000, 25_001, &config)), ('w', 110_000));
+        assert_eq!(next(&pulse.check(110_000, 25_001, &config)), ('c', 4408));
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_a_slow_consumer() {
+        let config = Config::default();
+        let mut pulse = admitted();
+        pulse.stalled(1_000);
+        pulse.stalled(5_000);
+        assert_eq!(next(&pulse.check(10_000, 9_000, &config)), ('w', 21_000));
+        pulse.flowing();
+        pulse.stalled(11_000);
+        assert_eq!(next(&pulse.check(21_000, 20_000, &config)), ('w', 25_000));
+        assert_eq!(next(&pulse.check(31_000, 31_000, &config)), ('c', 4508));
+    }
+
+    #[test]
+    fn a_transport_needs_a_client() {
+        let config = Config { connect_timeout: Duration::from_secs(10), ..Config::default() };
+        let mut pulse = Pulse::new(0);
+        assert_eq!(next(&pulse.check(9_999, 0, &config)), ('w', 10_000));
+        pulse.connected();
+        assert_eq!(next(&pulse.check(10_000, 0, &config)), ('w', 25_000));
+        pulse.disconnected(12_000);
+        pulse.disconnected(13_000);
+        assert_eq!(next(&pulse.check(22_000, 0, &config)), ('c', 4408));
+    }
+}

@@ -1,0 +1,238 @@
+//! The reading half of a connection: fastwebsockets, but only while bytes arrive.
+//!
+//! A fastwebsockets reader holds a buffer of 8 KB, and its read future must not be dropped while it holds
+//! bytes of an unfinished frame. So an idle connection has neither: once the socket turns readable, a boxed
+//! [`burst`] reads frames until the socket is empty *at the end of a frame*. That it is such an end is known by
+//! counting: [`Metered`] adds what the reader took from the socket, and each whole frame is subtracted.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes};
+use fastwebsockets::{CloseCode, Frame, OpCode, Role, WebSocketError, WebSocketRead, after_handshake_split};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::ReadHalf;
+
+use super::Application;
+use super::fault::Fault;
+use super::frame::{Item, MAX_CONTROL, NO_STATUS, Wire};
+use super::link::Link;
+use super::metrics::{METRICS, Why};
+
+/// After so many frames in a row, the task's other half and other tasks get their turn.
+const FRAMES_PER_TURN: u32 = 64;
+
+/// How reading ended.
+pub(super) enum Ending {
+    /// The connection is to be closed.
+    Close(Fault<'static>),
+    /// The TCP connection is no more.
+    Lost,
+}
+
+impl From<Fault<'static>> for Ending {
+    fn from(fault: Fault<'static>) -> Self {
+        Self::Close(fault)
+    }
+}
+
+/// Reads until there is nothing more to read. `early` are bytes that came with the handshake.
+pub(super) async fn listen<A: Application>(mut stream: ReadHalf<'_>, link: &Link<A>, early: Bytes) -> Ending {
+    let mut message = None;
+    let mut early = Some(early).filter(|early| !early.is_empty());
+    loop {
+        let early = early.take();
+        if early.is_none() && poll_fn(|context| stream.as_ref().poll_read_ready(context)).await.is_err() {
+            return Ending::Lost;
+        }
+        if let Err(ending) = Box::pin(burst(&mut stream, link, &mut message, early.unwrap_or_default())).await
+        {
+            return ending;
+        }
+    }
+}
+
+/// Reads frames until none is begun and no byte is there. `message` is what is there of a fragmented message,
+/// which may span bursts.
+async fn burst<A: Application>(
+    stream: &mut ReadHalf<'_>,
+    link: &Link<A>,
+    message: &mut Option<Vec<u8>>,
+    early: Bytes,
+) -> Result<(), Ending> {
+    let unaccounted = AtomicUsize::new(0);
+    let metered = Metered { stream, early, unaccounted: &unaccounted };
+    let mut frames = reader(metered, link.conn.shared.config.max_payload);
+    let mut in_turn = 0;
+    loop {
+        // Pings and closes are answered by `handle`, so nothing is ever sent from here.
+        let frame = match frames.read_frame(&mut |_| async { Ok::<(), Infallible>(()) }).await {
+            Ok(frame) => frame,
+            Err(WebSocketError::IoError(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(ending(&error)),
+        };
+        METRICS.frames_received.inc();
+        let mut head = [0; 16];
+        let mut frame = frame;
+        let length = frame.fmt_head(&mut head) + frame.payload.len();
+        if head[1] & 0x80 == 0 {
+            return Err(Fault::protocol("frame not masked").into());
+        }
+        // A client that spends more bytes on a length than it needs is undercounted: its reader is kept while
+        // it is idle, and that is all.
+        unaccounted.fetch_sub(length, Ordering::Relaxed);
+        link.conn.touch();
+        handle(link, message, &frame)?;
+        in_turn += 1;
+        if in_turn == FRAMES_PER_TURN {
+            in_turn = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn reader<S: AsyncRead + Unpin>(stream: S, max_payload: usize) -> WebSocketRead<S> {
+    let (mut frames, _) = after_handshake_split(stream, tokio::io::sink(), Role::Server);
+    frames.set_auto_close(false);
+    frames.set_auto_pong(false);
+    // The first size that is refused.
+    frames.set_max_message_size(max_payload.saturating_add(1));
+    frames
+}
+
+/// What becomes of the connection after the reader's error.
+fn ending(error: &WebSocketError) -> Ending {
+    match error {
+        WebSocketError::IoError(_) | WebSocketError::UnexpectedEOF => Ending::Lost,
+        WebSocketError::InvalidUTF8 => Fault::INVALID_TEXT.into(),
+        WebSocketError::FrameTooLarge => Fault::TOO_LARGE.into(),
+        WebSocketError::ReservedBitsNotZero => Fault::protocol("reserved bits set").into(),
+        _ => Fault::protocol("bad frame").into(),
+    }
+}
+
+/// One whole frame.
+fn handle<A: Application>(
+    link: &Link<A>,
+    message: &mut Option<Vec<u8>>,
+    frame: &Frame<'_>,
+) -> Result<(), Fault<'static>> {
+    let payload = &*frame.payload;
+    match frame.opcode {
+        OpCode::Close => return Err(answer_close(payload)),
+        OpCode::Ping | OpCode::Pong if payload.len() > MAX_CONTROL => {
+            return Err(Fault::protocol("control frame too long"));
+        }
+        OpCode::Ping => link.conn.push(Item::pong(payload)),
+        OpCode::Pong => {}
+        OpCode::Binary => return Err(Fault::BINARY),
+        OpCode::Text if message.is_some() => {
+            return Err(Fault::protocol("fragments of another message are left"));
+        }
+        OpCode::Text if frame.fin => return deliver(link, payload),
+        OpCode::Text => *message = Some(payload.to_vec()),
+        OpCode::Continuation => {
+            let Some(text) = message else { return Err(Fault::protocol("nothing to continue")) };
+            if text.len() + payload.len() > link.conn.shared.config.max_payload {
+                return Err(Fault::TOO_LARGE);
+            }
+            text.extend_from_slice(payload);
+            if frame.fin {
+                let text = message.take().unwrap_or_default();
+                return deliver(link, &text);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn deliver<A: Application>(link: &Link<A>, payload: &[u8]) -> Result<(), Fault<'static>> {
+    let text = std::str::from_utf8(payload).map_err(|_| Fault::INVALID_TEXT)?;
+    match link.conn.wire {
+        Wire::SocketIo => link.engine_packet(text),
+        Wire::Plain => link.plain_message(text),
+    }
+}
+
+/// The client closes: the answer repeats its code, if that is one that may be sent.
+fn answer_close(payload: &[u8]) -> Fault<'static> {
+    let client = |code| Fault::new(code, "", Why::Client);
+    match payload {
+        [] => client(NO_STATUS),
+        _ if payload.len() > MAX_CONTROL => Fault::protocol("control frame too long"),
+        [high, low, reason @ ..] => {
+            let code = u16::from_be_bytes([*high, *low]);
+            if !CloseCode::from(code).is_allowed() {
+                Fault::protocol("bad close code")
+            } else if std::str::from_utf8(reason).is_err() {
+                Fault::INVALID_TEXT
+            } else {
+                client(code)
+            }
+        }
+        _ => Fault::protocol("bad close frame"),
+    }
+}
+
+/// The socket, as the frame reader sees it.
+struct Metered<'a, 's> {
+    stream: &'a mut ReadHalf<'s>,
+    /// Read before everything else.
+    early: Bytes,
+    /// How many bytes the reader took that do not belong to a whole frame yet. Atomic only because the future
+    /// may move between threads.
+    unaccounted: &'a AtomicUsize,
+}
+
+impl AsyncRead for Metered<'_, '_> {
+    /// Where there is nothing to read and nothing is begun, this is the error `WouldBlock` instead of a wait.
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early[..length]);
+            self.early.advance(length);
+        } else {
+            match Pin::new(&mut *self.stream).poll_read(context, buffer) {
+                Poll::Ready(result) => result?,
+                Poll::Pending if self.unaccounted.load(Ordering::Relaxed) == 0 => {
+                    return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let read = buffer.filled().len() - before;
+        self.unaccounted.fetch_add(read, Ordering::Relaxed);
+        METRICS.bytes_received.inc_by(read as u64);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::code::close;
+
+    use super::*;
+
+    #[test]
+    fn closes_are_answered_by_their_own_code_or_a_protocol_error() {
+        let answer = |payload: &[u8]| answer_close(payload).code;
+        assert_eq!(answer(b""), NO_STATUS);
+        assert_eq!(answer(&[3, 232]), 1000);
+        assert_eq!(answer(b"\x0f\xa0bye"), 4000);
+        assert_eq!(answer(&[3]), close::PROTOCOL_ERROR);
+        for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
+            assert_eq!(answer(&code.to_be_bytes()), close::PROTOCOL_ERROR, "{code}");
+        }
+        assert_eq!(answer(&[3, 232, 0xff]), close::INVALID_TEXT);
+        assert_eq!(answer(&[3; 126]), close::PROTOCOL_ERROR);
+    }
+}

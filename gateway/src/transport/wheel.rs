@@ -1,0 +1,192 @@
+//! The one timer of all connections.
+//!
+//! A ring of slots, each a list of connections to look at when its time comes. A connection is in one slot
+//! (two while it closes), as a weak reference of eight bytes; a visit tells when the next one is due. So
+//! an idle connection is looked at about twice per heartbeat, a dead one once, and nothing else is scanned.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::Config;
+use super::conn::Conn;
+use super::fault::Fault;
+
+/// How many ticks ahead a visit can be planned; a later one is planned again when it comes up.
+const SLOTS: u64 = 256;
+
+/// Milliseconds since the server started.
+pub(super) type Millis = u64;
+
+/// What all connections of one server share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) wheel: Wheel,
+    /// Set once the server stops; a connection that comes to be later is closed at once.
+    pub(super) stopping: AtomicBool,
+    started: Instant,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config) -> Self {
+        let wheel = Wheel::new(&config);
+        Self { config, wheel, stopping: AtomicBool::new(false), started: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.started.elapsed().as_millis() as Millis
+    }
+}
+
+pub(super) struct Wheel {
+    tick: Millis,
+    ring: Mutex<Ring>,
+}
+
+struct Ring {
+    slots: Vec<Vec<Weak<Conn>>>,
+    /// The first tick that has not been visited.
+    next: u64,
+}
+
+impl Wheel {
+    pub(super) fn new(config: &Config) -> Self {
+        // Fine enough for the shortest of the times, coarse enough to cost nothing while nobody is there.
+        let shortest = config.ping_interval.min(config.ping_timeout).min(config.connect_timeout);
+        let tick = (shortest.as_millis() as Millis / 32).clamp(1, 250);
+        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
+        Self { tick, ring: Mutex::new(Ring { slots, next: 0 }) }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Plans a visit, at the earliest at `due`.
+    pub(super) fn insert(&self, conn: Weak<Conn>, due: Millis) {
+        self.ring().insert(conn, due.div_ceil(self.tick));
+    }
+
+    /// Takes out what is due by now.
+    fn take_due(&self, now: Millis) -> Vec<Weak<Conn>> {
+        let current = now / self.tick;
+        let mut ring = self.ring();
+        let mut due = Vec::new();
+        // After a long sleep one round sees everything.
+        ring.next = ring.next.max((current + 1).saturating_sub(SLOTS));
+        while ring.next <= current {
+            let slot = (ring.next % SLOTS) as usize;
+            // Most ticks have one slot: take its list as it is.
+            let mut list = mem::take(&mut ring.slots[slot]);
+            if due.is_empty() {
+                due = list;
+            } else {
+                due.append(&mut list);
+            }
+            ring.next += 1;
+        }
+        due
+    }
+
+    fn put_back(&self, visited: Vec<(Weak<Conn>, Millis)>) {
+        let mut ring = self.ring();
+        for (conn, due) in visited {
+            ring.insert(conn, due.div_ceil(self.tick));
+        }
+    }
+
+    fn take_all(&self) -> Vec<Weak<Conn>> {
+        let mut ring = self.ring();
+        ring.slots.iter_mut().flat_map(mem::take).collect()
+    }
+}
+
+impl Ring {
+    fn insert(&mut self, conn: Weak<Conn>, tick: u64) {
+        let tick = tick.clamp(self.next, self.next + SLOTS - 1);
+        self.slots[(tick % SLOTS) as usize].push(conn);
+    }
+}
+
+/// Turns the wheel for ever. Once the server stops, closes every connection.
+pub(super) async fn turn(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let mut interval = tokio::time::interval(Duration::from_millis(shared.wheel.tick));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => visit_due(&shared),
+            () = shutdown.cancelled(), if !shared.stopping.load(Ordering::SeqCst) => {
+                // In this task, so that no connection is in `visit_due`'s hands meanwhile; the flag first, so
+                // that one which registers later sees it.
+                shared.stopping.store(true, Ordering::SeqCst);
+                for weak in shared.wheel.take_all() {
+                    if let Some(conn) = weak.upgrade() {
+                        conn.close(Fault::SHUTDOWN);
+                        // It may have been closing already, and then still needs its last visit.
+                        shared.wheel.insert(weak, shared.now());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn visit_due(shared: &Shared) {
+    let now = shared.now();
+    let mut visited = Vec::new();
+    for weak in shared.wheel.take_due(now) {
+        let Some(conn) = weak.upgrade() else { continue };
+        if let Some(next) = conn.visit(now) {
+            visited.push((weak, next));
+        }
+    }
+    shared.wheel.put_back(visited);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::Wire;
+    use super::*;
+
+    #[test]
+    fn visits_come_when_due_and_never_early() {
+        let shared = Arc::new(Shared::new(Config::default()));
+        let wheel = &shared.wheel;
+        assert_eq!(wheel.tick, 250);
+        let conn = Conn::new(Wire::Plain, Arc::clone(&shared));
+        for due in [0, 1, 250, 251, 25_000, 10_000_000] {
+            wheel.insert(Arc::downgrade(&conn), due);
+        }
+        assert_eq!(wheel.take_due(0).len(), 1);
+        assert_eq!(wheel.take_due(249).len(), 0);
+        assert_eq!(wheel.take_due(250).len(), 2);
+        assert_eq!(wheel.take_due(500).len(), 1);
+        assert_eq!(wheel.take_due(24_999).len(), 0);
+        assert_eq!(wheel.take_due(25_000).len(), 1);
+        assert_eq!(
+            wheel.take_due(70_000).len(),
+            1,
+            "what is out of reach comes up early, to be planned again"
+        );
+    }
+
+    #[test]
+    fn a_long_sleep_loses_nothing() {
+        let shared = Arc::new(Shared::new(Config::default()));
+        let conn = Conn::new(Wire::Plain, Arc::clone(&shared));
+        for due in (0..60_000).step_by(250) {
+            shared.wheel.insert(Arc::downgrade(&conn), due);
+        }
+        assert_eq!(shared.wheel.take_due(100_000_000).len(), 240);
+        shared.wheel.insert(Arc::downgrade(&conn), 0);
+        assert_eq!(
+            shared.wheel.take_due(100_000_250).len(),
+            1,
+            "a visit in the past is due at the next tick"
+        );
+    }
+}
