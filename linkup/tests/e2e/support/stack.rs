@@ -1,0 +1,254 @@
+//! All parts in this process, each of which can be stopped, crashed and started again on its own.
+
+use std::env;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bus::{Bus, InProcess};
+use hyper::header::HeaderValue;
+use protocol::token::Tokens;
+use service::admin::Readiness;
+use service::shutdown::Shutdown;
+use store::Store;
+use store::bson::{Document, doc};
+use store::lease::LEASES;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::{SECRET, SOON, eventually, mongo, mongo_uri};
+
+/// The frontend's origin.
+pub(crate) const CLIENT_URL: &str = "http://localhost:3000";
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// How many api nodes, gateways and streamers.
+    pub(crate) apis: usize,
+    pub(crate) gateways: usize,
+    pub(crate) streamers: usize,
+    /// How soon a crashed streamer is replaced.
+    pub(crate) lease_ttl: Duration,
+    /// How far back a streamer that starts makes itself able to replay.
+    pub(crate) replay_window: Duration,
+    /// The database; one of its own if there is none.
+    pub(crate) mongo_uri: Option<String>,
+    /// Another way to the same database, for the api nodes only.
+    pub(crate) api_mongo_uri: Option<String>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            apis: 1,
+            gateways: 1,
+            streamers: 1,
+            lease_ttl: Duration::from_secs(1),
+            replay_window: streamer::config::DEFAULT_REPLAY_WINDOW,
+            mongo_uri: None,
+            api_mongo_uri: None,
+        }
+    }
+}
+
+/// A running system.
+pub(crate) struct Stack<B: Bus = InProcess> {
+    plan: Plan,
+    bus: B,
+    store: Store,
+    api_store: Store,
+    apis: Vec<Part>,
+    gateways: Vec<Part>,
+    streamers: Vec<Part>,
+}
+
+/// A running part and where it listens.
+pub(crate) struct Part {
+    address: Option<SocketAddr>,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Part {
+    fn start<F>(address: Option<SocketAddr>, run: impl FnOnce(Shutdown) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let shutdown = Shutdown::new();
+        let task = tokio::spawn(run(shutdown.clone()));
+        Self { address, shutdown, task }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.expect("a part that listens")
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(SOON, self.task).await.expect("a part does not stop").unwrap();
+    }
+
+    async fn crash(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled(), "a part failed by itself");
+    }
+}
+
+impl Stack {
+    /// Starts one of everything, on an in-process bus.
+    pub(crate) async fn start() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    /// Starts what is planned, on an in-process bus.
+    pub(crate) async fn with(plan: Plan) -> Self {
+        Self::on(InProcess::new(), plan).await
+    }
+}
+
+impl<B: Bus> Stack<B> {
+    /// Starts what is planned on this bus.
+    pub(crate) async fn on(bus: B, plan: Plan) -> Self {
+        log();
+        let uri = match &plan.mongo_uri {
+            Some(uri) => uri.clone(),
+            None => mongo_uri().await,
+        };
+        let store = mongo::store(&uri).await;
+        let api_store = match &plan.api_mongo_uri {
+            Some(uri) => Store::connect(uri, "linkup-e2e-api").await.unwrap(),
+            None => store.clone(),
+        };
+        let (apis, gateways, streamers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stack = Self { plan, bus, store, api_store, apis, gateways, streamers };
+        for _ in 0..stack.plan.apis {
+            let listener = listen(None).await;
+            let address = listener.local_addr().unwrap();
+            let (store, config) = (stack.api_store.clone(), api::Config::new(tokens()));
+            let ready = Readiness::default().part("api");
+            let part =
+                Part::start(Some(address), |shutdown| api::run(listener, store, config, ready, shutdown));
+            stack.apis.push(part);
+        }
+        for _ in 0..stack.plan.streamers {
+            stack.start_streamer();
+        }
+        for _ in 0..stack.plan.gateways {
+            let gateway = stack.gateway(None).await;
+            stack.gateways.push(gateway);
+        }
+        // Sockets are let in once a streamer speaks, so there is nothing else to wait for.
+        stack
+    }
+
+    /// The public address of the first gateway.
+    pub(crate) fn base(&self) -> String {
+        self.bases().swap_remove(0)
+    }
+
+    /// The public addresses of all gateways.
+    pub(crate) fn bases(&self) -> Vec<String> {
+        self.gateways.iter().filter_map(|part| Some(format!("http://{}", part.address?))).collect()
+    }
+
+    /// Starts one more streamer, which stands by while another one is active.
+    pub(crate) fn start_streamer(&mut self) {
+        let (store, bus) = (self.store.clone(), self.bus.clone());
+        let Plan { lease_ttl, replay_window, .. } = self.plan;
+        let config = streamer::Config { lease_ttl, replay_window, ..streamer::Config::default() };
+        let ready = Readiness::default().part("streamer");
+        let part = Part::start(None, |shutdown| streamer::run(store, bus, config, ready, shutdown));
+        self.streamers.push(part);
+    }
+
+    /// Ends the oldest streamer as a crash would: it has no time to give its lease back.
+    pub(crate) async fn crash_streamer(&mut self) {
+        self.streamers.remove(0).crash().await;
+    }
+
+    /// Stops the oldest streamer in an orderly way.
+    pub(crate) async fn stop_streamer(&mut self) {
+        self.streamers.remove(0).stop().await;
+    }
+
+    /// Waits until the active streamer has saved where it stands: from then on its successor can continue there.
+    pub(crate) async fn streamer_saved(&self) {
+        self.streamer_saved_after(Duration::ZERO).await;
+    }
+
+    /// Waits until the active streamer has saved that it stands `age` later than the present moment, or further.
+    pub(crate) async fn streamer_saved_after(&self, age: Duration) {
+        let now = store::stream::now(self.store.database()).await.unwrap();
+        // Seconds are in the upper half of a cluster time.
+        let goal = if age.is_zero() { 0 } else { now + (age.as_secs() << 32) };
+        let leases = self.store.database().collection::<Document>(LEASES);
+        eventually("the streamer saves its resume point", SOON, async || {
+            let lease = leases.find_one(doc! {}).await.unwrap()?;
+            let time = lease.get_i64("clusterTime").ok()?;
+            u64::try_from(time).is_ok_and(|time| time >= goal).then_some(())
+        })
+        .await;
+    }
+
+    /// Takes away where the streamers stood, as an oplog that is too short would, and with it the lease of a
+    /// crashed one. The raised term keeps a save that is still under way from bringing it back.
+    pub(crate) async fn lose_history(&self) {
+        let leases = self.store.database().collection::<Document>(LEASES);
+        let change = doc! { "$unset": { "token": "", "clusterTime": "", "expiresAt": "" }, "$inc": { "term": 10_i64 } };
+        leases.update_one(doc! {}, change).await.unwrap();
+    }
+
+    /// Stops the n-th gateway in an orderly way and starts it again on the same port.
+    pub(crate) async fn restart_gateway(&mut self, n: usize) {
+        let gateway = self.gateways.remove(n);
+        let address = gateway.address;
+        gateway.stop().await;
+        let gateway = self.gateway(address).await;
+        self.gateways.insert(n, gateway);
+    }
+
+    async fn gateway(&self, address: Option<SocketAddr>) -> Part {
+        let api_urls =
+            self.apis.iter().filter_map(|part| Some(format!("http://{}", part.address?))).collect();
+        start_gateway(self.bus.clone(), address, api_urls).await
+    }
+}
+
+/// Starts a gateway on its own, on any free port or a certain one.
+pub(crate) async fn start_gateway<B: Bus>(
+    bus: B,
+    address: Option<SocketAddr>,
+    api_urls: Vec<String>,
+) -> Part {
+    let listener = listen(address).await;
+    let address = listener.local_addr().unwrap();
+    let config = gateway::Config {
+        tokens: tokens(),
+        client_urls: vec![HeaderValue::from_static(CLIENT_URL)],
+        api_urls,
+        command_timeout: gateway::config::DEFAULT_COMMAND_TIMEOUT,
+        transport: gateway::transport::Config::default(),
+    };
+    let ready = Readiness::default().part("gateway");
+    Part::start(Some(address), |shutdown| async move {
+        gateway::run(listener, bus, config, ready, shutdown).await.unwrap();
+    })
+}
+
+/// Signs and verifies with the secret of all tests.
+pub(crate) fn tokens() -> Tokens {
+    Tokens::new(SECRET.as_bytes())
+}
+
+/// Shows what the parts log, where somebody asks for it.
+fn log() {
+    if env::var_os(service::telemetry::LOG).is_some() {
+        service::telemetry::init().unwrap();
+    }
+}
+
+async fn listen(address: Option<SocketAddr>) -> TcpListener {
+    let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    TcpListener::bind(address).await.unwrap()
+}
