@@ -7,11 +7,10 @@
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::ReturnDocument;
 use mongodb::{Collection, Database};
 
-use crate::error::DUPLICATE_KEY;
+use crate::{StoreError, bounded};
 
 /// The collection.
 pub const LEASES: &str = "leases";
@@ -44,10 +43,10 @@ impl Lease {
         database: &Database,
         holder: &str,
         ttl: Duration,
-    ) -> Result<Option<(Self, Option<ResumePoint>)>, Error> {
+    ) -> Result<Option<(Self, Option<ResumePoint>)>, StoreError> {
         let leases = database.collection::<Document>(LEASES);
         let take = async || {
-            leases
+            let update = leases
                 .find_one_and_update(
                     doc! { "_id": STREAMER, "$or": [
                         { "$expr": { "$lte": ["$expiresAt", "$$NOW"] } },
@@ -59,15 +58,15 @@ impl Lease {
                         "expiresAt": { "$add": ["$$NOW", ttl.as_millis() as i64] },
                     } }],
                 )
-                .return_document(ReturnDocument::After)
-                .await
+                .return_document(ReturnDocument::After);
+            bounded(update).await
         };
         let mut taken = take().await?;
         if taken.is_none() {
             // Held, or never held: MongoDB takes no `$expr` in an upsert, so the first holder makes the document.
-            match leases.insert_one(doc! { "_id": STREAMER, "term": 0_i64 }).await {
+            match bounded(leases.insert_one(doc! { "_id": STREAMER, "term": 0_i64 })).await {
                 Ok(_) => taken = take().await?,
-                Err(error) if is_duplicate_key(&error) => return Ok(None),
+                Err(StoreError::Duplicate(_)) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -81,9 +80,9 @@ impl Lease {
     /// # Errors
     ///
     /// When the database does not answer. `Ok(false)` means that the lease is lost.
-    pub async fn renew(&self, ttl: Duration) -> Result<bool, Error> {
+    pub async fn renew(&self, ttl: Duration) -> Result<bool, StoreError> {
         let expires = doc! { "$set": { "expiresAt": { "$add": ["$$NOW", ttl.as_millis() as i64] } } };
-        Ok(self.leases.update_one(self.mine(), vec![expires]).await?.matched_count == 1)
+        Ok(bounded(self.leases.update_one(self.mine(), vec![expires])).await?.matched_count == 1)
     }
 
     /// Remembers where the stream stands.
@@ -91,13 +90,13 @@ impl Lease {
     /// # Errors
     ///
     /// When the database does not answer. `Ok(false)` means that the lease is lost and nothing was written.
-    pub async fn save(&self, point: &ResumePoint) -> Result<bool, Error> {
+    pub async fn save(&self, point: &ResumePoint) -> Result<bool, StoreError> {
         let set = doc! { "$set": {
-            "token": Document::try_from(point.token.as_ref()).map_err(Error::custom)?,
+            "token": Document::try_from(point.token.as_ref())?,
             // Kept as a number: seconds in the upper half, increment in the lower.
             "clusterTime": point.time as i64,
         } };
-        Ok(self.leases.update_one(self.mine(), set).await?.matched_count == 1)
+        Ok(bounded(self.leases.update_one(self.mine(), set)).await?.matched_count == 1)
     }
 
     /// Forgets where the stream stood, for it cannot be resumed there: whoever comes next begins at the present.
@@ -105,9 +104,9 @@ impl Lease {
     /// # Errors
     ///
     /// When the database does not answer.
-    pub async fn forget(&self) -> Result<(), Error> {
+    pub async fn forget(&self) -> Result<(), StoreError> {
         let unset = doc! { "$unset": { "token": "", "clusterTime": "" } };
-        self.leases.update_one(self.mine(), unset).await.map(drop)
+        bounded(self.leases.update_one(self.mine(), unset)).await.map(drop)
     }
 
     /// Gives the lease back, so that the next streamer need not wait for it to run out.
@@ -115,8 +114,9 @@ impl Lease {
     /// # Errors
     ///
     /// When the database does not answer.
-    pub async fn release(&self) -> Result<(), Error> {
-        self.leases.update_one(self.mine(), doc! { "$unset": { "expiresAt": "" } }).await.map(drop)
+    pub async fn release(&self) -> Result<(), StoreError> {
+        let unset = doc! { "$unset": { "expiresAt": "" } };
+        bounded(self.leases.update_one(self.mine(), unset)).await.map(drop)
     }
 
     fn mine(&self) -> Document {
@@ -127,12 +127,4 @@ impl Lease {
 fn resume_point(document: &Document) -> Option<ResumePoint> {
     let token = RawDocumentBuf::try_from(document.get_document("token").ok()?).ok()?;
     Some(ResumePoint { token, time: document.get_i64("clusterTime").ok()? as u64 })
-}
-
-fn is_duplicate_key(error: &Error) -> bool {
-    match error.kind.as_ref() {
-        ErrorKind::Command(command) => command.code == DUPLICATE_KEY,
-        ErrorKind::Write(WriteFailure::WriteError(write)) => write.code == DUPLICATE_KEY,
-        _ => false,
-    }
 }

@@ -4,6 +4,7 @@
 //! where it lies, without building documents. Beside it [`snapshot`] reads documents as they were at a
 //! cluster time, so that a streamer that lags addresses old messages to the members of that time.
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -11,6 +12,9 @@ use mongodb::bson::{Bson, Document, RawArray, RawDocument, RawDocumentBuf, Times
 use mongodb::error::{Error, ErrorKind};
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 use mongodb::{Database, options::RunCursorCommandOptions};
+use tokio::time::timeout;
+
+use crate::COMMAND_TIMEOUT;
 
 /// How long the server holds a `getMore` open while nothing happens. An empty batch tells the reader that it
 /// has caught up, and moves its resume token along.
@@ -123,7 +127,9 @@ impl Changes {
             "readConcern": { "level": "majority" },
         };
         let options = RunCursorCommandOptions::builder().max_time(MAX_AWAIT).build();
-        let cursor = database.run_cursor_command(command).with_options(options).batch().await?;
+        let open = database.run_cursor_command(command).with_options(options).batch();
+        let cursor =
+            timeout(COMMAND_TIMEOUT, open.into_future()).await.map_err(|_| StreamError::TimedOut)??;
         Ok(Self { cursor })
     }
 
@@ -173,7 +179,8 @@ pub fn token_time(token: &RawDocument) -> Option<u64> {
 ///
 /// When the database does not answer, or is not a replica set.
 pub async fn now(database: &Database) -> Result<u64, StreamError> {
-    let hello = database.run_command(doc! { "hello": 1 }).await?;
+    let hello = database.run_command(doc! { "hello": 1 }).into_future();
+    let hello = timeout(COMMAND_TIMEOUT, hello).await.map_err(|_| StreamError::TimedOut)??;
     let last = hello.get_document("lastWrite").and_then(|last| last.get_document("majorityOpTime"));
     match last.map(|time| time.get("ts")) {
         Ok(Some(Bson::Timestamp(time))) => Ok(cluster_time(*time)),
@@ -200,15 +207,18 @@ pub async fn snapshot(
         "projection": projection,
         "readConcern": { "level": "snapshot", "atClusterTime": timestamp(at) },
     };
-    let mut cursor = database.run_cursor_command(command).batch().await?;
-    let mut documents = Vec::new();
-    while let Some(reply) = cursor.next().await {
-        for document in reply?.doc_slices()? {
-            let document = document?.as_document().ok_or(StreamError::Malformed)?;
-            documents.push(document.to_owned());
+    let read = async {
+        let mut cursor = database.run_cursor_command(command).batch().await?;
+        let mut documents = Vec::new();
+        while let Some(reply) = cursor.next().await {
+            for document in reply?.doc_slices()? {
+                let document = document?.as_document().ok_or(StreamError::Malformed)?;
+                documents.push(document.to_owned());
+            }
         }
-    }
-    Ok(documents)
+        Ok(documents)
+    };
+    timeout(COMMAND_TIMEOUT, read).await.unwrap_or(Err(StreamError::TimedOut))
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@ use protocol::{Id, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use store::name;
 use store::stream::{StreamError, snapshot};
+use tracing::warn;
 
 use crate::change::{Change, Kind, SummaryChange, date, id, ids, optional_str};
+use crate::metrics::METRICS;
 
 /// The most conversations, and the most users, that are kept between batches.
 const CAPACITY: usize = 200_000;
@@ -83,7 +85,7 @@ impl Cache {
     }
 
     /// Loads what is missing, as it was at cluster time `at`. What did not exist then stays missing; the stream
-    /// brings it.
+    /// brings it. So does a document that is not as LinkUp writes it: it must not stop everybody's events.
     pub(crate) async fn load(
         &mut self,
         database: &Database,
@@ -96,13 +98,13 @@ impl Cache {
                 "updatedAt": 1, "isActive": 1,
             };
             for document in fetch(database, name::CONVERSATIONS, &missing.conversations, fields, at).await? {
-                self.conversations.insert(id(&document, "_id")?, Conversation::parse(&document)?);
+                keep(&mut self.conversations, &document, Conversation::parse);
             }
         }
         if !missing.users.is_empty() {
             let fields = doc! { "name": 1, "avatar": 1, "status": 1 };
             for document in fetch(database, name::USERS, &missing.users, fields, at).await? {
-                self.users.insert(id(&document, "_id")?, Summary::parse(&document)?);
+                keep(&mut self.users, &document, Summary::parse);
             }
         }
         Ok(())
@@ -127,6 +129,21 @@ impl Cache {
     pub(crate) fn trim(&mut self) {
         trim(&mut self.conversations);
         trim(&mut self.users);
+    }
+}
+
+/// Caches a document, if it can be read.
+fn keep<T>(
+    map: &mut FxHashMap<Id, T>,
+    document: &RawDocument,
+    parse: fn(&RawDocument) -> Result<T, StreamError>,
+) {
+    match id(document, "_id").and_then(|id| Ok((id, parse(document)?))) {
+        Ok((id, parsed)) => drop(map.insert(id, parsed)),
+        Err(error) => {
+            METRICS.malformed.inc();
+            warn!(id = ?document.get("_id").ok().flatten(), %error, "a document was left out: it is not as LinkUp writes it");
+        }
     }
 }
 

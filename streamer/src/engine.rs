@@ -34,6 +34,8 @@ const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
 /// The server answers every `getMore` within half a second, with nothing if need be; one that is silent for this
 /// long is gone.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// A bus that confirms nothing for this long may be away from this process only: another streamer gets its turn.
+const BUS_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the resume point is saved.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -70,6 +72,8 @@ pub(crate) struct Engine<P> {
     position: Clock,
     /// When the server last answered.
     read_at: Instant,
+    /// Since when the bus has confirmed nothing.
+    unconfirmed_since: Option<Instant>,
 }
 
 /// How far reading has come.
@@ -90,6 +94,9 @@ struct Pace {
     since: Instant,
     changes: u32,
     busy: bool,
+    /// Before this a busy stream is not read. A point in time, since a pause that began anew with every uplink in
+    /// between would never end while many users connect.
+    next_read: Instant,
 }
 
 impl<P: Publisher> Engine<P> {
@@ -112,7 +119,8 @@ impl<P: Publisher> Engine<P> {
             addresser: Addresser::new(database.clone(), before),
             log: ReplayLog::new(Clock::end_of(before), config.replay_window, config.replay_bytes),
             progress: Progress::new(start),
-            pace: Pace { since: Instant::now(), changes: 0, busy: false },
+            pace: Pace { since: Instant::now(), changes: 0, busy: false, next_read: Instant::now() },
+            unconfirmed_since: None,
             position: Clock::end_of(before),
             read_at: Instant::now(),
             database,
@@ -130,7 +138,8 @@ impl<P: Publisher> Engine<P> {
     async fn rebuild(&mut self, now: u64) -> Result<(), Stopped> {
         let began = Instant::now();
         loop {
-            let batch = self.changes.next().await?;
+            let batch = tokio::time::timeout(READ_TIMEOUT, self.changes.next());
+            let batch = batch.await.unwrap_or(Err(StreamError::TimedOut))?;
             let caught_up =
                 batch.changes()?.is_empty() || self.progress.last.as_ref().is_some_and(|l| l.time > now);
             self.apply(&batch).await?;
@@ -207,6 +216,7 @@ impl<P: Publisher> Engine<P> {
         if let Some(caught_up) = self.progress.note(batch)? {
             self.position = self.position.max(caught_up);
         }
+        self.pace.next_read = Instant::now() + PACE;
         Ok(())
     }
 
@@ -232,8 +242,11 @@ impl<P: Publisher> Engine<P> {
             self.reopen(StreamError::TimedOut).await?;
         }
         let now = Instant::now();
-        for gateway in self.outbox.registry.expire(now) {
-            info!(%gateway, "a gateway has been silent for too long and is forgotten");
+        // Where uplinks wait, the silence may be this side's: their signs of life lie among them.
+        if self.uplinks.is_empty() {
+            for gateway in self.outbox.registry.expire(now) {
+                info!(%gateway, "a gateway has been silent for too long and is forgotten");
+            }
         }
         self.outbox.beat(self.position).await?;
         METRICS.gateways.set(self.outbox.registry.gateways().len() as i64);
@@ -244,9 +257,18 @@ impl<P: Publisher> Engine<P> {
         if let Some(point) = self.progress.unsaved(now) {
             // The point must not be ahead of what the gateways can have: the bus has to confirm first.
             match self.outbox.confirm().await {
-                Ok(()) if self.keeper.save(point.clone()) => self.progress.note_saved(point.time, now),
-                Ok(()) => {}
-                Err(error) => warn!(%error, "the bus did not confirm; the resume point stays where it is"),
+                Ok(()) => {
+                    self.unconfirmed_since = None;
+                    if self.keeper.save(point.clone()) {
+                        self.progress.note_saved(point.time, now);
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, "the bus did not confirm; the resume point stays where it is");
+                    if self.unconfirmed_since.get_or_insert(now).elapsed() > BUS_PATIENCE {
+                        return Err(error.into());
+                    }
+                }
             }
         }
         Ok(())
@@ -284,7 +306,7 @@ impl<P: Publisher> Engine<P> {
 /// nothing, for the request stays under way.
 async fn read(changes: &mut Changes, pace: &Pace) -> Result<Batch, StreamError> {
     if pace.busy {
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep_until(pace.next_read.into()).await;
     }
     changes.next().await
 }

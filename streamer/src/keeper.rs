@@ -57,7 +57,7 @@ impl Keeper {
                 Ok(true) => {}
                 Ok(false) => lost.cancel(),
                 Err(error) => {
-                    warn!(error = %error.kind, "the resume point could not be saved; a restart begins further back")
+                    warn!(%error, "the resume point could not be saved; a restart begins further back")
                 }
             }
         }));
@@ -67,7 +67,7 @@ impl Keeper {
     /// Forgets where the stream stood: it cannot be resumed there.
     pub(crate) async fn forget(&self) {
         if let Err(error) = self.lease.forget().await {
-            warn!(error = %error.kind, "the resume point could not be forgotten; the next start fails as this one");
+            warn!(%error, "the resume point could not be forgotten; the next start fails as this one");
         }
     }
 
@@ -85,10 +85,10 @@ impl Keeper {
         if let Some(point) = point
             && let Err(error) = self.lease.save(&point).await
         {
-            warn!(error = %error.kind, "the resume point could not be saved; the next start begins further back");
+            warn!(%error, "the resume point could not be saved; the next start begins further back");
         }
         if let Err(error) = self.lease.release().await {
-            warn!(error = %error.kind, "the lease could not be given back; the next streamer waits until it runs out");
+            warn!(%error, "the lease could not be given back; the next streamer waits until it runs out");
         }
     }
 }
@@ -119,7 +119,7 @@ async fn renew(
         match tokio::time::timeout(ttl, lease.renew(ttl)).await {
             Ok(Ok(true)) => drop(valid_until.send(asked + ttl)),
             Ok(Ok(false)) => return lost.cancel(),
-            Ok(Err(error)) => warn!(error = %error.kind, "the lease could not be renewed; trying again"),
+            Ok(Err(error)) => warn!(%error, "the lease could not be renewed; trying again"),
             Err(_) => warn!("the lease could not be renewed in time; trying again"),
         }
     }

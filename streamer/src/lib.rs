@@ -73,7 +73,7 @@ pub async fn run<B: Bus>(store: Store, bus: B, config: Config, ready: Part, shut
             }
             Err(error) => {
                 ready.set(false);
-                warn!(error = %error.kind, "the lease could not be asked for; trying again");
+                warn!(%error, "the lease could not be asked for; trying again");
                 pause(RETRY_PAUSE, &shutdown).await;
             }
         }
