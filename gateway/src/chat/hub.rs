@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bus::{Incoming, UplinkSender};
+use bus::{BusError, Incoming, UplinkSender};
 use protocol::bus::{ALIVE_INTERVAL_SECS, Delivery, Downlink, Envelope, Uplink};
 use protocol::code::close;
 use protocol::{Clock, Id};
@@ -26,6 +26,8 @@ use crate::transport::{Event, Socket};
 const USERS_PER_REQUEST: usize = 20_000;
 /// How many commands are taken at once, so that their registrations go together.
 const COMMANDS_AT_ONCE: usize = 1_024;
+/// How many uplinks may wait while the bus is away; what is more is dropped, as the bus itself may do.
+const UPLINKS_WAITING: usize = 16_384;
 
 /// What the application tells the hub.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ struct Hub {
     users: FxHashMap<Id, User>,
     joining: Vec<Id>,
     leaving: Vec<Id>,
-    uplinks: mpsc::UnboundedSender<Uplink>,
+    uplinks: mpsc::Sender<Uplink>,
 }
 
 /// Runs the hub until nobody can send commands any more, or the bus ends.
@@ -113,9 +115,10 @@ pub(crate) async fn run<U: UplinkSender>(
             }
             message = incoming.recv() => match message {
                 Some(Incoming::Delivery(delivery)) => hub.delivery(delivery),
-                Some(Incoming::Reconnected) => hub.resync("the bus was interrupted"),
+                Some(Incoming::Reconnected) => hub.interrupt("the bus was interrupted"),
                 None => break,
             },
+            () = until(hub.link.due()) => hub.resync(),
             _ = alive.tick() => hub.tick(),
         }
     }
@@ -124,14 +127,25 @@ pub(crate) async fn run<U: UplinkSender>(
     drop(pump.await);
 }
 
+/// Waits for a point in time, or for ever.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Sends in a task of its own: the hub must never wait for the bus while the streamer waits for the hub.
-fn pump<U: UplinkSender>(uplinks: U) -> (mpsc::UnboundedSender<Uplink>, tokio::task::JoinHandle<()>) {
-    let (sender, mut queue) = mpsc::unbounded_channel();
+fn pump<U: UplinkSender>(uplinks: U) -> (mpsc::Sender<Uplink>, tokio::task::JoinHandle<()>) {
+    let (sender, mut queue) = mpsc::channel(UPLINKS_WAITING);
     let task = tokio::spawn(async move {
         while let Some(uplink) = queue.recv().await {
-            if let Err(error) = uplinks.send(uplink).await {
-                // Whatever it was comes again: a request by its timeout, the rest with the next resync.
-                debug!(%error, "the streamer could not be spoken to");
+            match uplinks.send(uplink).await {
+                Ok(()) => {}
+                // No later attempt will do better: until that is changed these users get nothing.
+                Err(error @ BusError::TooLarge { .. }) => warn!(%error, "users could not be registered"),
+                // Whatever it was comes again, when the streamer notices by the numbers that it is missing.
+                Err(error) => debug!(%error, "the streamer could not be spoken to"),
             }
         }
     });
@@ -172,8 +186,8 @@ impl Hub {
     /// flush must end up registered.
     fn flush(&mut self) {
         METRICS.users.set(self.users.len() as i64);
-        if !self.link.is_known() {
-            // Everybody is registered with the first word from a streamer.
+        if !self.link.is_known() || self.link.due().is_some() {
+            // Everybody is registered with the first word from a streamer, or with the resync that is due.
             self.joining.clear();
             self.leaving.clear();
             return;
@@ -208,17 +222,21 @@ impl Hub {
         }
     }
 
-    /// Registers everybody again, replaying from the last clock that is certain.
-    fn resync(&mut self, reason: &str) {
-        if !self.link.is_known() {
+    /// Notes that something was missed: until everybody is registered again, events reach nobody.
+    fn interrupt(&mut self, reason: &str) {
+        if !self.link.is_known() || !self.link.interrupt(Instant::now()) {
             return;
         }
-        let from = self.link.begin_resync();
-        METRICS.resyncs.inc();
-        info!(reason, users = self.users.len(), "registering all users again");
+        info!(reason, users = self.users.len(), "all users have to be registered again");
         for entry in self.users.values_mut() {
             entry.live = false;
         }
+    }
+
+    /// Registers everybody again, replaying from the last clock that is certain.
+    fn resync(&mut self) {
+        let from = self.link.begin_resync();
+        METRICS.resyncs.inc();
         self.joining.clear();
         self.leaving.clear();
         let users = self.users.keys().copied().collect();
@@ -228,15 +246,15 @@ impl Hub {
     fn tick(&mut self) {
         self.send(Uplink::Alive { gateway: self.gateway, request: self.link.last_request() });
         if self.link.is_overdue(Instant::now()) {
-            self.resync("the streamer did not answer in time");
+            self.interrupt("the streamer did not answer in time");
         }
     }
 
     fn delivery(&mut self, delivery: Delivery) {
-        match self.link.judge(delivery.term, delivery.counter) {
+        match self.link.judge(delivery.term, delivery.counter, Instant::now()) {
             Verdict::Stale => return,
             Verdict::Resync => {
-                self.resync("a new streamer, or deliveries were lost");
+                self.interrupt("a new streamer, or deliveries were lost");
                 return;
             }
             Verdict::InOrder => {}
@@ -251,7 +269,7 @@ impl Hub {
             }
             Downlink::Replay { request, events } => {
                 let to = events.last().map(|envelope| envelope.clock);
-                if self.link.replayed(request, to, Instant::now()) {
+                if self.link.replayed(request, to) {
                     events.into_iter().for_each(|envelope| self.deliver(envelope, true));
                 }
             }
@@ -303,8 +321,8 @@ impl Hub {
     }
 
     fn send(&self, uplink: Uplink) {
-        // The pump ends only after the hub.
-        drop(self.uplinks.send(uplink));
+        // The pump ends only after the hub. What does not fit any more counts as lost on the way.
+        drop(self.uplinks.try_send(uplink));
     }
 }
 

@@ -14,6 +14,13 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// See [`ANSWER_TIMEOUT`].
 const MAX_TIMEOUT: Duration = Duration::from_secs(48);
 
+/// How long to wait after a gap before registering again. Gaps come in swarms: a connection that drops for a slow
+/// consumer lets every so-many-th delivery through, and an answer to each would make the next swarm. Every resync
+/// that is cut short doubles the pause, up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// See [`FIRST_PAUSE`].
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+
 /// What to make of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -29,8 +36,7 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Request {
     users: Vec<Id>,
-    /// When it was sent, or last replayed for.
-    heard: Instant,
+    sent: Instant,
     resync: bool,
     /// How far the replay has come.
     replayed: Option<Clock>,
@@ -47,6 +53,12 @@ pub(crate) struct Link {
     resyncing: usize,
     /// How many requests in a row became overdue.
     silences: u32,
+    /// When the last delivery came in order.
+    heard: Option<Instant>,
+    /// When to register everybody again. Until then nothing is certain, and no request is under way.
+    due: Option<Instant>,
+    /// How many resyncs in a row were cut short.
+    cut_short: u32,
     /// The lowest of the clocks that a resync's answers gave.
     resynced_from: Option<Clock>,
     /// Every event up to here has been delivered to whom it was for.
@@ -55,13 +67,17 @@ pub(crate) struct Link {
 
 impl Link {
     /// Judges a delivery by its numbers, and remembers them.
-    pub(crate) fn judge(&mut self, term: u64, counter: u64) -> Verdict {
+    pub(crate) fn judge(&mut self, term: u64, counter: u64, now: Instant) -> Verdict {
         if term < self.term {
             return Verdict::Stale;
         }
         let in_order = term == self.term && counter == self.counter + 1;
         (self.term, self.counter) = (term, counter);
-        if in_order { Verdict::InOrder } else { Verdict::Resync }
+        if !in_order {
+            return Verdict::Resync;
+        }
+        self.heard = Some(now);
+        Verdict::InOrder
     }
 
     /// Whether a streamer has ever spoken. Before that there is nobody to register with.
@@ -69,12 +85,16 @@ impl Link {
         self.term > 0
     }
 
-    /// Begins a resync: registrations under way are void, for everybody is registered again. Returns the clock
-    /// to replay from, if there was any event yet.
+    /// Notes that something was missed: registrations under way are void, and a resync is due. False if one was
+    /// due already.
     ///
     /// What a resync that is cut short has replayed counts, or one whose answer takes many deliveries would
     /// never end on a bus that loses one in every so many.
-    pub(crate) fn begin_resync(&mut self) -> Option<Clock> {
+    pub(crate) fn interrupt(&mut self, now: Instant) -> bool {
+        if self.due.is_some() {
+            return false;
+        }
+        self.due = Some(now + (FIRST_PAUSE * 2_u32.pow(self.cut_short.min(8))).min(MAX_PAUSE));
         let under_way = self.requests.values().filter(|request| request.resync);
         // `None` is less than any clock: nothing is certain while one part has not been replayed for at all.
         let part = under_way.map(|request| request.replayed).min().flatten();
@@ -84,6 +104,18 @@ impl Link {
         self.requests.clear();
         self.resyncing = 0;
         self.resynced_from = None;
+        true
+    }
+
+    /// When to begin a resync, if something was missed.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Begins the resync that is due. Returns the clock to replay from, if there was any event yet.
+    pub(crate) fn begin_resync(&mut self) -> Option<Clock> {
+        self.due = None;
+        self.cut_short = self.cut_short.saturating_add(1);
         (self.last != Clock::ZERO).then_some(self.last)
     }
 
@@ -96,16 +128,16 @@ impl Link {
     pub(crate) fn request(&mut self, users: Vec<Id>, resync: bool, now: Instant) -> u64 {
         self.next_request += 1;
         self.resyncing += usize::from(resync);
-        let request = Request { users, heard: now, resync, replayed: None };
+        let request = Request { users, sent: now, resync, replayed: None };
         self.requests.insert(self.next_request, request);
         self.next_request
     }
 
     /// Notes a part of a replay, up to the clock `to`. False if its request is not under way (any more): then it
     /// is not to be used.
-    pub(crate) fn replayed(&mut self, request: u64, to: Option<Clock>, now: Instant) -> bool {
+    pub(crate) fn replayed(&mut self, request: u64, to: Option<Clock>) -> bool {
         let Some(request) = self.requests.get_mut(&request) else { return false };
-        (request.heard, request.replayed) = (now, request.replayed.max(to));
+        request.replayed = request.replayed.max(to);
         self.silences = 0;
         true
     }
@@ -124,6 +156,7 @@ impl Link {
             self.resynced_from = Some(from);
             if self.resyncing == 0 {
                 self.last = self.last.max(from);
+                self.cut_short = 0;
             }
         }
         Some(request.users)
@@ -131,15 +164,20 @@ impl Link {
 
     /// Notes that everything up to `clock` has been delivered. While a resync is under way that is not so.
     pub(crate) fn delivered(&mut self, clock: Clock) {
-        if self.resyncing == 0 {
+        if self.resyncing == 0 && self.due.is_none() {
             self.last = self.last.max(clock);
         }
     }
 
-    /// Whether a request has waited too long for its answer. True makes the next wait longer.
+    /// Whether a request has waited too long: nothing at all came in order since. While something comes, a request
+    /// or an answer that the bus lost shows by the numbers, and an answer that is merely late is on its way. True
+    /// makes the next wait longer.
     pub(crate) fn is_overdue(&mut self, now: Instant) -> bool {
         let timeout = (ANSWER_TIMEOUT * 2_u32.pow(self.silences.min(8))).min(MAX_TIMEOUT);
-        let is_late = |request: &Request| now.saturating_duration_since(request.heard) > timeout;
+        let is_late = |request: &Request| {
+            now.saturating_duration_since(self.heard.map_or(request.sent, |heard| heard.max(request.sent)))
+                > timeout
+        };
         let overdue = self.requests.values().any(is_late);
         self.silences += u32::from(overdue);
         overdue
@@ -150,49 +188,54 @@ impl Link {
 mod tests {
     use super::*;
 
+    fn resync(link: &mut Link) -> Option<Clock> {
+        link.interrupt(Instant::now());
+        link.begin_resync()
+    }
+
     fn at(time: u64) -> Clock {
         Clock { time, change: 0, event: 0 }
     }
 
     #[test]
     fn gaps_repeats_and_new_terms_call_for_a_resync_and_old_terms_are_ignored() {
-        let mut link = Link::default();
+        let (mut link, now) = (Link::default(), Instant::now());
         assert!(!link.is_known());
-        assert_eq!(link.judge(2, 1), Verdict::Resync);
-        assert_eq!(link.judge(2, 2), Verdict::InOrder);
-        assert_eq!(link.judge(2, 4), Verdict::Resync);
-        assert_eq!(link.judge(2, 5), Verdict::InOrder);
-        assert_eq!(link.judge(1, 6), Verdict::Stale);
-        assert_eq!(link.judge(2, 6), Verdict::InOrder);
+        assert_eq!(link.judge(2, 1, now), Verdict::Resync);
+        assert_eq!(link.judge(2, 2, now), Verdict::InOrder);
+        assert_eq!(link.judge(2, 4, now), Verdict::Resync);
+        assert_eq!(link.judge(2, 5, now), Verdict::InOrder);
+        assert_eq!(link.judge(1, 6, now), Verdict::Stale);
+        assert_eq!(link.judge(2, 6, now), Verdict::InOrder);
         // The streamer forgot this gateway and counts from one again.
-        assert_eq!(link.judge(2, 1), Verdict::Resync);
-        assert_eq!(link.judge(3, 1), Verdict::Resync);
+        assert_eq!(link.judge(2, 1, now), Verdict::Resync);
+        assert_eq!(link.judge(3, 1, now), Verdict::Resync);
     }
 
     #[test]
     fn the_last_clock_stands_still_until_every_part_of_a_resync_is_answered() {
         let (mut link, now) = (Link::default(), Instant::now());
         link.delivered(at(5));
-        assert_eq!(link.begin_resync(), Some(at(5)));
+        assert_eq!(resync(&mut link), Some(at(5)));
         let (a, b) = (link.request(vec![Id::mint()], true, now), link.request(vec![Id::mint()], true, now));
         assert!(link.answered(b, at(9)).is_some());
         link.delivered(at(10));
-        assert_eq!(link.begin_resync(), Some(at(5)), "the second part was never answered");
+        assert_eq!(resync(&mut link), Some(at(5)), "the second part was never answered");
         assert!(link.answered(a, at(9)).is_none(), "void after another resync began");
         let c = link.request(vec![], true, now);
         assert!(link.answered(c, at(8)).is_some());
-        assert_eq!(link.begin_resync(), Some(at(8)));
+        assert_eq!(resync(&mut link), Some(at(8)));
     }
 
     #[test]
     fn users_that_are_registered_while_the_first_resync_is_unanswered_are_replayed_to() {
         let (mut link, now) = (Link::default(), Instant::now());
-        assert_eq!(link.begin_resync(), None);
+        assert_eq!(resync(&mut link), None);
         link.request(vec![], true, now);
         let joining = link.request(vec![Id::mint()], false, now);
         assert!(link.answered(joining, at(7)).is_some());
         link.delivered(at(9));
-        assert_eq!(link.begin_resync(), Some(at(7)));
+        assert_eq!(resync(&mut link), Some(at(7)));
     }
 
     #[test]
@@ -204,16 +247,17 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_that_goes_on_is_waited_for_and_repeated_silence_makes_patient() {
+    fn while_something_comes_an_answer_is_waited_for_and_repeated_silence_makes_patient() {
         let (mut link, now) = (Link::default(), Instant::now());
-        link.begin_resync();
+        link.judge(1, 1, now);
+        resync(&mut link);
         let request = link.request(vec![], true, now);
         let later = now + ANSWER_TIMEOUT;
-        assert!(link.replayed(request, None, later));
+        assert_eq!(link.judge(1, 2, later), Verdict::InOrder);
         assert!(!link.is_overdue(later + ANSWER_TIMEOUT / 2));
         assert!(link.is_overdue(later + ANSWER_TIMEOUT * 3 / 2));
-        link.begin_resync();
-        assert!(!link.replayed(request, None, later), "void");
+        resync(&mut link);
+        assert!(!link.replayed(request, None), "void");
         link.request(vec![], true, later);
         assert!(!link.is_overdue(later + ANSWER_TIMEOUT * 3 / 2));
         assert!(link.is_overdue(later + ANSWER_TIMEOUT * 5 / 2));
@@ -223,29 +267,52 @@ mod tests {
     fn gaps_are_no_silence() {
         let (mut link, now) = (Link::default(), Instant::now());
         for _ in 0..8 {
-            link.begin_resync();
+            resync(&mut link);
         }
         link.request(vec![], true, now);
         assert!(link.is_overdue(now + ANSWER_TIMEOUT * 3 / 2));
     }
 
     #[test]
+    fn a_swarm_of_gaps_makes_one_resync_and_the_next_swarm_is_waited_out() {
+        let (mut link, now) = (Link::default(), Instant::now());
+        link.delivered(at(5));
+        assert!(link.interrupt(now) && link.due() == Some(now + FIRST_PAUSE));
+        assert!(!link.interrupt(now + FIRST_PAUSE / 2));
+        link.delivered(at(9));
+        assert_eq!(link.due(), Some(now + FIRST_PAUSE), "a later gap changes nothing");
+        assert_eq!(link.begin_resync(), Some(at(5)), "nothing is certain after a gap");
+        assert_eq!(link.due(), None);
+
+        link.request(vec![], true, now);
+        assert!(link.interrupt(now) && link.due() == Some(now + FIRST_PAUSE * 2));
+        link.begin_resync();
+        let request = link.request(vec![], true, now);
+        assert!(link.answered(request, at(9)).is_some());
+        assert!(link.interrupt(now) && link.due() == Some(now + FIRST_PAUSE), "it was whole");
+        for _ in 0..20 {
+            resync(&mut link);
+        }
+        assert!(link.interrupt(now) && link.due() == Some(now + MAX_PAUSE));
+    }
+
+    #[test]
     fn what_a_resync_that_is_cut_short_replayed_is_not_asked_for_again() {
         let (mut link, now) = (Link::default(), Instant::now());
         link.delivered(at(5));
-        link.begin_resync();
+        resync(&mut link);
         let (a, b) = (link.request(vec![], true, now), link.request(vec![], true, now));
-        assert!(link.replayed(a, Some(at(7)), now));
-        assert_eq!(link.begin_resync(), Some(at(5)), "nothing was replayed for the second part");
+        assert!(link.replayed(a, Some(at(7))));
+        assert_eq!(resync(&mut link), Some(at(5)), "nothing was replayed for the second part");
 
         let (a, b_again) = (link.request(vec![], true, now), link.request(vec![], true, now));
-        assert!(!link.replayed(b, Some(at(9)), now));
-        assert!(link.replayed(a, Some(at(8)), now) && link.replayed(b_again, Some(at(7)), now));
-        assert_eq!(link.begin_resync(), Some(at(7)), "the part that has come less far decides");
+        assert!(!link.replayed(b, Some(at(9))));
+        assert!(link.replayed(a, Some(at(8))) && link.replayed(b_again, Some(at(7))));
+        assert_eq!(resync(&mut link), Some(at(7)), "the part that has come less far decides");
 
         let (a, b) = (link.request(vec![], true, now), link.request(vec![], true, now));
-        assert!(link.answered(a, at(9)).is_some() && link.replayed(b, Some(at(12)), now));
-        assert_eq!(link.begin_resync(), Some(at(9)), "also where it is answered");
-        assert_eq!(link.begin_resync(), Some(at(9)), "nothing under way adds nothing");
+        assert!(link.answered(a, at(9)).is_some() && link.replayed(b, Some(at(12))));
+        assert_eq!(resync(&mut link), Some(at(9)), "also where it is answered");
+        assert_eq!(resync(&mut link), Some(at(9)), "nothing under way adds nothing");
     }
 }

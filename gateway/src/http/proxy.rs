@@ -72,8 +72,10 @@ impl Proxy {
                 incoming(response)
             }
             Ok(Err(error)) => {
-                // Also where the client broke off its own body; then the node is avoided for a moment for nothing.
-                self.nodes.failed(chosen);
+                // Only what cannot be the client's doing counts against the node: it may have broken off its own body.
+                if error.is_connect() {
+                    self.nodes.failed(chosen);
+                }
                 METRICS.proxy_failures.inc();
                 warn!(%error, node, "an api node could not be reached");
                 super::error(ErrorCode::Unavailable, "The service is unavailable; try again")
