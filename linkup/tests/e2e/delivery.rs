@@ -2,6 +2,8 @@
 
 use bus::InProcess;
 use serde_json::{Value, json};
+use store::bson::oid::ObjectId;
+use store::bson::{Document, doc};
 
 use crate::support::cluster::Cluster;
 use crate::support::cutter::Cutter;
@@ -130,4 +132,43 @@ async fn a_bad_message_among_many_harms_none_of_its_neighbours() {
         .await;
         assert_eq!(to.seqs(&conversation), expected, "{dialect:?}");
     }
+}
+
+/// Somebody writes past the api: what cannot be read is left out, and everybody else's events go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_that_cannot_be_read_cost_nobody_else_their_events() {
+    let mongo_uri = mongo::uri(&database()).await;
+    let stack = Stack::with(Plan { mongo_uri: Some(mongo_uri.clone()), ..Plan::default() }).await;
+    let base = stack.base();
+    let [ada, bob] = [register(&base, "Ada").await, register(&base, "Bob").await];
+    let conversation = ada.talk_to(&[&bob]).await;
+    let socket = bob.connect(&base, Dialect::Plain).await;
+    ada.say(&conversation, "before").await;
+
+    let store = mongo::store(&mongo_uri).await;
+    let (conversations, messages) = (
+        store.database().collection::<Document>("conversations"),
+        store.database().collection::<Document>("messages"),
+    );
+    let odd = ObjectId::new();
+    let mut document = conversations.find_one(doc! {}).await.unwrap().unwrap();
+    document.insert("_id", odd);
+    document.remove("isActive");
+    document.remove("directKey");
+    conversations.insert_one(document).await.unwrap();
+    let mut message = messages.find_one(doc! {}).await.unwrap().unwrap();
+    message.insert("_id", ObjectId::new());
+    message.insert("conversationId", odd);
+    messages.insert_one(message).await.unwrap();
+
+    ada.say(&conversation, "after").await;
+    eventually("what comes after arrives", SOON, async || {
+        (socket.seqs(&conversation).len() >= 2).then_some(())
+    })
+    .await;
+    assert_eq!(socket.seqs(&conversation), [1, 2]);
+    assert!(socket.seqs(&odd.to_hex()).is_empty());
+    let lease = store.database().collection::<Document>("leases").find_one(doc! {}).await.unwrap().unwrap();
+    assert_eq!(lease.get_i64("term").unwrap(), 1, "the streamer did not have to start again");
+    assert_eq!(socket.close_code(), None);
 }
