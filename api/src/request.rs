@@ -120,11 +120,17 @@ impl<'a> Query<'a> {
     }
 }
 
+/// No conversation has as many messages, and as milliseconds it is a day in 1973: a larger number is a time.
+const MAX_SEQ: i64 = 100_000_000_000;
+
 fn before_page(text: &str) -> Result<Page, Invalid> {
-    if let Some(seq) = text.parse().ok().filter(|seq| *seq >= 0) {
-        return Ok(Page::BeforeSeq(seq));
+    match text.parse::<i64>() {
+        Ok(seq @ 0..=MAX_SEQ) => return Ok(Page::BeforeSeq(seq)),
+        // What `Date.now()` and `getTime()` give.
+        Ok(millis) if millis > MAX_SEQ => return Ok(Page::BeforeTime(Timestamp::from_millis(millis))),
+        _ => {}
     }
-    let problem = Invalid::new("before", "must be a time in ISO 8601 or a seq");
+    let problem = Invalid::new("before", "must be a time (ISO 8601, or milliseconds) or a seq");
     Timestamp::parse(text).map(Page::BeforeTime).ok_or(problem)
 }
 
@@ -188,8 +194,10 @@ mod tests {
         assert_eq!(page("after=0"), Ok(Page::AfterSeq(0)));
         let time = Timestamp::from_millis(1_795_407_990_123);
         assert_eq!(page("before=2026-11-23T04:26:30.123Z"), Ok(Page::BeforeTime(time)));
+        assert_eq!(page("before=1795407990123"), Ok(Page::BeforeTime(time)));
         for (text, field) in [
             ("before=x", "before"),
+            ("before=-1", "before"),
             ("after=-1", "after"),
             ("after=", "after"),
             ("before=1&after=1", "before"),

@@ -19,7 +19,7 @@ use crate::view::Views;
 
 /// How many conversations' last messages, and how many senders' profiles, a lane remembers.
 const MEMORY: usize = 50_000;
-/// How long a sender's name and picture may be shown unchanged. Who may send is never decided by them.
+/// How long a sender's name and picture may be shown unchanged. Whether they take part is never decided by them.
 const PROFILE_TTL: Duration = Duration::from_secs(10);
 /// The pauses between attempts that led nowhere: none at first, then this long, growing up to that long.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
@@ -142,10 +142,11 @@ impl Lane {
             }
             Inserted::Stopped { at, duplicate: true, .. } => {
                 METRICS.conflicts.inc();
-                let conversation = messages[at].conversation_id;
                 self.stored(batch, messages, at, profiles);
-                // Either this message is stored already or its number is taken: the next survey tells.
-                self.memory().lasts.remove(&conversation);
+                // Either this message is stored already or its number is taken: the next survey tells. Whatever made
+                // this one's last number stale may have done so to the others: they are read anew in the same query,
+                // instead of one attempt each.
+                self.forget(batch);
             }
             Inserted::Stopped { at, code, .. } => {
                 self.stored(batch, messages, at, profiles);
@@ -167,7 +168,7 @@ impl Lane {
     ) -> Result<(), StoreError> {
         let (conversations, senders) = (batch.conversations(), batch.senders());
         let strangers: Vec<Id> = senders.iter().copied().filter(|id| !profiles.contains_key(id)).collect();
-        let unknown = self.memory().unknown(&conversations);
+        let mut unknown = self.memory().unknown(&conversations);
         let keys = if doubt { batch.keys() } else { Vec::new() };
         let (accesses, lasts, people, stored) = tokio::try_join!(
             self.store.accesses(&conversations, &senders),
@@ -175,6 +176,8 @@ impl Lane {
             self.store.profiles(&strangers),
             self.store.stored_messages(&keys),
         )?;
+        // Nobody can fill the memory with identifiers that they made up.
+        unknown.retain(|id| accesses.iter().any(|access| access.id == *id));
         self.memory().learn(&unknown, lasts, people, profiles);
         self.recognise(batch, stored, profiles);
 
