@@ -1,8 +1,8 @@
 //! `linkup seed`: users, conversations and tokens, written straight into the database.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -219,6 +219,14 @@ impl Output {
             None => (Box::new(io::stdout()), PathBuf::from("standard output")),
             Some(path) => {
                 let file = File::options().create(true).truncate(true).write(true).mode(0o600).open(path);
+                // The mode above is for a file that is made; one that was there keeps its own.
+                let file = file.and_then(|file| {
+                    let regular = file.metadata()?.is_file();
+                    if regular {
+                        file.set_permissions(Permissions::from_mode(0o600))?;
+                    }
+                    Ok(file)
+                });
                 let file = file.map_err(|source| LaunchError::Out { path: path.to_owned(), source })?;
                 (Box::new(file), path.to_owned())
             }

@@ -16,7 +16,12 @@ pub(crate) const TRANSIENT: [i32; 18] =
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URI cannot be read.
-    #[error("the MongoDB URI cannot be read: {}. It looks like mongodb://host:27017/linkup?replicaSet=rs0", .0.kind)]
+    ///
+    /// The driver's own words are not shown: they quote what it stumbled over, and that can be half a password.
+    #[error(
+        "the MongoDB URI cannot be read. It looks like mongodb://host:27017/linkup?replicaSet=rs0; special characters \
+         in a user name or password must be percent-encoded"
+    )]
     InvalidUri(#[source] Error),
     /// Nothing answered when connecting.
     #[error(
