@@ -61,12 +61,18 @@ impl Config {
         if origins.is_empty() {
             origins.push(DEFAULT_CLIENT_URL.to_owned());
         }
-        let client_urls =
-            origins.iter().filter_map(|url| url.trim_end_matches('/').parse().ok()).collect::<Vec<_>>();
+        let client_urls = origins
+            .iter()
+            .filter(|url| url.starts_with("http://") || url.starts_with("https://"))
+            .filter_map(|url| url.trim_end_matches('/').parse().ok())
+            .collect::<Vec<_>>();
         if client_urls.len() != origins.len() {
             env.refuse(CLIENT_URL, "must be origins such as https://chat.example.org, separated by commas");
         }
         let command_timeout = env.duration(COMMAND_TIMEOUT, DEFAULT_COMMAND_TIMEOUT);
+        if command_timeout.is_zero() {
+            env.refuse(COMMAND_TIMEOUT, "must be more than 0s");
+        }
         let transport = transport::Config::default();
         Self { tokens: Tokens::new(secret.as_bytes()), client_urls, api_urls, command_timeout, transport }
     }
@@ -102,8 +108,13 @@ mod tests {
 
     #[test]
     fn mistakes_are_reported_together() {
-        let mut env = env(&[(JWT_SECRET, "short"), (API_URLS, "https://a/path"), (COMMAND_TIMEOUT, "soon")]);
+        let mut env = env(&[
+            (JWT_SECRET, "short"),
+            (API_URLS, "https://a/path"),
+            (COMMAND_TIMEOUT, "0s"),
+            (CLIENT_URL, "localhost:3000"),
+        ]);
         drop(Config::from_env(&mut env));
-        assert_eq!(env.finish().unwrap_err().0.len(), 3);
+        assert_eq!(env.finish().unwrap_err().0.len(), 4);
     }
 }

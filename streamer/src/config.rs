@@ -54,6 +54,9 @@ impl Config {
         if config.lease_ttl < Duration::from_millis(500) {
             env.refuse(LEASE_TTL, "must be at least 500ms");
         }
+        if config.replay_window.is_zero() {
+            env.refuse(REPLAY_WINDOW, "must be more than 0s, or no gap could ever be closed");
+        }
         if config.replay_window > MAX_REPLAY_WINDOW {
             env.refuse(REPLAY_WINDOW, "must be at most 270s, since MongoDB keeps snapshots for five minutes");
         }

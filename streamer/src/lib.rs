@@ -51,6 +51,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// `ready` is set while the process streams or stands by, that is, while the database answers.
 pub async fn run<B: Bus>(store: Store, bus: B, config: Config, ready: Part, shutdown: Shutdown) {
     let holder = format!("{}-{}", std::process::id(), Id::mint());
+    let mut standing_by = false;
     while !shutdown.is_cancelled() {
         let asked = Instant::now();
         let acquired = tokio::select! {
@@ -60,6 +61,7 @@ pub async fn run<B: Bus>(store: Store, bus: B, config: Config, ready: Part, shut
         match acquired {
             Ok(Some((lease, saved))) => {
                 ready.set(true);
+                standing_by = false;
                 let keeper = Keeper::new(lease, asked, config.lease_ttl);
                 let stopped = stream(&store, &bus, &config, keeper, saved, &shutdown).await;
                 if !matches!(stopped, Stopped::Shutdown) {
@@ -69,6 +71,12 @@ pub async fn run<B: Bus>(store: Store, bus: B, config: Config, ready: Part, shut
             }
             Ok(None) => {
                 ready.set(true);
+                if !std::mem::replace(&mut standing_by, true) {
+                    info!(
+                        "another streamer holds the lease; standing by. (Gateways that cannot reach that one over NATS \
+                         admit nobody meanwhile.)"
+                    );
+                }
                 pause(config.lease_ttl / 6, &shutdown).await;
             }
             Err(error) => {
