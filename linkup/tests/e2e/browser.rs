@@ -18,13 +18,15 @@ const UNPACKING: Duration = Duration::from_secs(60);
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_people_chat_on_the_page_in_real_browsers() {
+async fn two_people_chat_on_the_page_in_real_browsers_and_through_a_restart() {
     let (stack, browser) = (Stack::start(), chromium());
-    let (stack, browser) = tokio::join!(stack, browser);
+    let (mut stack, browser) = tokio::join!(stack, browser);
     // Under `target`, to be looked at after the tests.
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
     let pictures = pictures.to_string_lossy().into_owned();
-    let script = node::start("browser.mjs", &[&stack.base(), &pictures], &browser).await;
+    let mut script = node::start("browser.mjs", &[&stack.base(), &pictures], &browser).await;
+    script.line("restart the gateway").await;
+    stack.restart_gateway(0).await;
     let output = script.success(PATIENCE).await;
     assert!(output.contains("all checks passed"), "{output}");
 }

@@ -2,7 +2,8 @@
 //
 //   node browser.mjs BASE_URL [SCREENSHOT_DIR]
 //
-// CHROMIUM_PATH names the browser (default /usr/bin/chromium). Prints a line for each thing that it has seen to be
+// In the end the gateway has to be restarted: the script prints a line that asks for it. CHROMIUM_PATH names the
+// browser (default /usr/bin/chromium). Prints a line for each thing that it has seen to be
 // true; ends with status 0 if all of it is, and with 1 and the reason otherwise, within 90 seconds.
 
 import { mkdir } from "node:fs/promises";
@@ -10,7 +11,7 @@ import path from "node:path";
 import { chromium } from "playwright-core";
 
 const OVERALL_MS = 90_000;
-const STEP_MS = 10_000;
+const STEP_MS = 20_000;
 const LAPTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
 const FLAGS = [
@@ -31,6 +32,9 @@ if (!baseUrl) {
 
 /** What went wrong inside the pages: script errors, refused resources, requests to other hosts. */
 const incidents = [];
+
+/** While the server is away, browsers report connections that are refused. */
+let outage = false;
 
 function check(holds, what) {
   if (!holds) throw new Error(`not true: ${what}`);
@@ -53,7 +57,7 @@ async function openPage(browser, viewport, extra = {}) {
   page.setDefaultTimeout(STEP_MS);
   page.on("pageerror", (error) => incidents.push(`script error: ${error.message}`));
   page.on("console", (line) => {
-    if (line.type() === "error") incidents.push(`console: ${line.text()}`);
+    if (line.type() === "error" && !outage) incidents.push(`console: ${line.text()}`);
   });
   page.on("request", (request) => {
     const url = new URL(request.url());
@@ -158,7 +162,7 @@ async function onLaptops(browser, ann, bob) {
   await messageWith(bobPage, "It is me, Ann.").waitFor();
   const unread = await testId(bobPage, "unread-badge").count();
   check(unread === 0, "after a reload Bob is still signed in and nothing is unread");
-  return annPage;
+  return { annPage, bobPage };
 }
 
 async function onAPhone(browser, annPage, ann, bob) {
@@ -188,6 +192,33 @@ async function onAPhone(browser, annPage, ann, bob) {
   check(true, "signing out shows the sign-in form");
 }
 
+async function throughARestart(annPage, bobPage) {
+  const pages = [annPage, bobPage];
+  for (const page of pages) {
+    await page.evaluate(() => {
+      globalThis.lost = false;
+      const state = document.querySelector('[data-testid="connection-state"]');
+      const look = () => (globalThis.lost ||= state.dataset.state !== "online");
+      new MutationObserver(look).observe(state, { attributeFilter: ["data-state"] });
+    });
+  }
+  outage = true;
+  console.log("restart the gateway");
+  for (const page of pages) {
+    while (!(await page.evaluate(() => globalThis.lost))) await page.waitForTimeout(50);
+    await online(page);
+  }
+  outage = false;
+  check(true, "both pages notice the restart and come back by themselves");
+  await say(bobPage, "Are you back?");
+  await sees(annPage, "Ann", "Are you back?");
+  await say(annPage, "Yes.");
+  await sees(bobPage, "Bob", "Yes.");
+  for (const [name, page] of [["Ann", annPage], ["Bob", bobPage]]) {
+    check((await seqs(page)).join() === "1,2,3,4,5,6,7,8", `${name} has the messages 1 to 8 in order`);
+  }
+}
+
 async function main() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
@@ -197,8 +228,9 @@ async function main() {
   const ann = person("Ann");
   const bob = person("Bob");
   try {
-    const annPage = await onLaptops(browser, ann, bob);
+    const { annPage, bobPage } = await onLaptops(browser, ann, bob);
     await onAPhone(browser, annPage, ann, bob);
+    await throughARestart(annPage, bobPage);
     check(incidents.length === 0, `no page had an error ${incidents.join("; ")}`.trim());
   } finally {
     await browser.close();
