@@ -283,6 +283,23 @@ pub fn data_version(data_dir: &Path) -> Option<Version> {
     platform::parse_number(&text)
 }
 
+/// Writes a program to be started. A child does it: were the file open in this process, another test's fork could hold
+/// it open for a moment longer, and a file that is open for writing cannot be started.
+#[cfg(test)]
+fn write_program(path: &Path, text: &str) {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    let mut child = Command::new("sh")
+        .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -211,8 +211,7 @@ mod tests {
 
     fn npm(folder: &Path, body: &str) -> Npm {
         let path = folder.join("npm");
-        fs::write(&path, format!("#!/bin/sh\nset -e\n{body}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::mongod::write_program(&path, &format!("#!/bin/sh\nset -e\n{body}\n"));
         Npm::new(path)
     }
 

@@ -197,14 +197,12 @@ fn find_program(path: &OsStr, name: &str) -> impl Iterator<Item = PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
     fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
         let path = folder.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::mongod::write_program(&path, &format!("#!/bin/sh\n{body}\n"));
         path
     }
 

@@ -16,8 +16,10 @@ use super::locate::Binary;
 use super::platform;
 
 /// Runs its arguments. When its standard input closes it sends SIGTERM to what it runs, and SIGKILL ten
-/// seconds later. It ends when the child does, with the child's exit status.
+/// seconds later. It ends when the child does, with the child's exit status. Every collection and index is an open
+/// file of mongod, and it does not survive running out of them: it gets as many as the system allows.
 const SCRIPT: &str = r#"
+ulimit -n "$(ulimit -Hn)" 2>/dev/null || :
 exec 3<&0
 "$@" </dev/null 3<&- &
 child=$!
@@ -112,8 +114,6 @@ impl Supervised {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
 
     use super::super::locate::Origin;
     use super::super::platform::Version;
@@ -126,8 +126,7 @@ mod tests {
         let path = folder.join("program");
         let body = "#!/bin/sh\ntrap 'exit 7' TERM\necho $$ > \"$1.new\" && mv \"$1.new\" \"$1\"\n\
                     while :; do sleep 0.05; done\n";
-        fs::write(&path, body).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::mongod::write_program(&path, body);
         let version = Version { major: 8, minor: 0, patch: 0 };
         Binary { path, libraries: None, version, origin: Origin::Path }
     }
