@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn minted_identifiers_differ_and_keep_their_order() {
+    fn minted_identifiers_differ() {
         let ids: Vec<Id> = (0..1000).map(|_| Id::mint()).collect();
         let mut unique = ids.clone();
         unique.sort();

@@ -13,9 +13,12 @@ use super::nats_server::NatsServer;
 use super::relay::Relay;
 use super::suite::{beat, next_counter, soon};
 
+/// Short, since giving up is waited for; long enough for a busy machine where nothing is to be given up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A bus that soon loses patience.
 async fn impatient(server: &NatsServer) -> Nats {
-    let options = NatsOptions::new(server.url()).patience(Duration::from_millis(500));
+    let options = NatsOptions::new(server.url()).patience(PATIENCE);
     Nats::connect_with(options).await.unwrap()
 }
 
@@ -101,7 +104,7 @@ async fn confirm_asks_the_server_and_not_the_socket() {
     let server = NatsServer::start().await;
     let relay = Relay::to(server.port()).await;
     let gateways = Nats::connect(&server.url()).await.unwrap();
-    let options = NatsOptions::new(relay.url()).patience(Duration::from_millis(500));
+    let options = NatsOptions::new(relay.url()).patience(PATIENCE);
     let streamer = Nats::connect_with(options).await.unwrap();
     let (mut publisher, _uplinks) = streamer.attach_streamer().await.unwrap();
     let gateway = Id::mint();

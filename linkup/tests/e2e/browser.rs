@@ -11,7 +11,7 @@ use crate::support::process::Process;
 use crate::support::stack::Stack;
 
 /// The script bounds itself; this is in case it cannot.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(210);
 /// How long unpacking a browser may take.
 const UNPACKING: Duration = Duration::from_secs(60);
 /// What Chromium is called on the `PATH`.

@@ -110,6 +110,10 @@ async fn patience_ends_and_the_lane_goes_on_afterwards() {
         answers[0]["ok"].is_object().then_some(())
     })
     .await;
-    ada.say(conversation, "two").await;
+    let next = [command(Id::mint(), ada.id, conversation, &json!({"content": "two"}))];
+    eventually("the next one is stored", SOON, async || {
+        batch(&node.gateway(), &next).await[0]["ok"].is_object().then_some(())
+    })
+    .await;
     assert_gapless(&ada.everything(conversation).await, 2);
 }

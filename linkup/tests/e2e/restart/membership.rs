@@ -15,7 +15,7 @@ use crate::support::traffic::{acknowledged, assert_same_numbers};
 use crate::support::{SOON, eventually};
 
 /// How many messages are sent between one happening and the next, at the least.
-const MEANWHILE: u64 = 60;
+const MEANWHILE: u64 = 25;
 
 /// A short replay window; longer than it takes to replace a streamer on a busy machine.
 const WINDOW: Duration = Duration::from_secs(8);

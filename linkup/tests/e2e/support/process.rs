@@ -104,7 +104,8 @@ impl Process {
     /// Asks it to end, and waits until it has.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let id = self.child.id().expect("it still runs").to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
+        // The shell has it built in; the program of this name is not on every machine.
+        let told = Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status().await.unwrap();
         assert!(told.success(), "{} cannot be told to end", self.name);
         self.ended(END).await
     }
