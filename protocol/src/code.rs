@@ -1,9 +1,10 @@
 //! Error codes of the API and close codes of WebSockets.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The `code` of an error answer, and of a failed socket command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// Bad input; the message names the field. 400.
@@ -22,7 +23,7 @@ pub enum ErrorCode {
     Conflict,
     /// The body is too large. 413.
     TooLarge,
-    /// The body is not JSON. 415.
+    /// The body is not of a type that is taken. 415.
     UnsupportedMediaType,
     /// Too many requests; `Retry-After` tells when to come back. 429.
     TooManyRequests,
@@ -54,7 +55,7 @@ impl ErrorCode {
 }
 
 /// An error as the client reads it: `{"message": …, "code": …}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
     /// Says what is wrong, in words.
@@ -70,8 +71,8 @@ impl ApiError {
     }
 }
 
-impl From<crate::body::Invalid> for ApiError {
-    fn from(invalid: crate::body::Invalid) -> Self {
+impl From<crate::input::Invalid> for ApiError {
+    fn from(invalid: crate::input::Invalid) -> Self {
         Self::new(ErrorCode::BadRequest, invalid.to_string())
     }
 }

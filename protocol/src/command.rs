@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::Id;
 use crate::code::ApiError;
-use crate::{Id, Timestamp};
 
 /// Where an api node takes batches. Not under `/api`, so the edge never passes a client's request to it.
 pub const PATH: &str = "/internal/commands";
@@ -32,13 +32,14 @@ pub struct Batch {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// May this user open a socket with a token issued then? Answered with the user's
+    /// May this user open a socket with a token of this generation? Answered with the user's
     /// [`crate::model::UserSummary`], or refused.
     Connect {
         /// The user of the token.
         user: Id,
-        /// When the token was issued.
-        issued_at: Timestamp,
+        /// How many times all sessions of the user had been ended when the token was issued: see
+        /// [`crate::token::Claims::generation`].
+        generation: i64,
     },
     /// Store a message. Answered with the stored [`crate::model::Message`].
     Send {

@@ -3,12 +3,14 @@
 //! LinkUp has its own type because the gateway mints and compares identifiers but never sees the
 //! MongoDB driver.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -58,6 +60,15 @@ impl Id {
         bytes[9..].copy_from_slice(&count[1..]);
         Self(bytes)
     }
+}
+
+/// Each of these identifiers once, in order.
+#[must_use]
+pub fn distinct(ids: impl IntoIterator<Item = Id>) -> Vec<Id> {
+    let mut ids: Vec<Id> = ids.into_iter().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 impl fmt::Display for Id {
@@ -121,6 +132,16 @@ impl<'de> Deserialize<'de> for Id {
         } else {
             <[u8; 12]>::deserialize(deserializer).map(Self)
         }
+    }
+}
+
+impl JsonSchema for Id {
+    fn schema_name() -> Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[0-9a-f]{24}$", "description": "An identifier."})
     }
 }
 

@@ -7,10 +7,12 @@
 //! | [`clock`] | [`Clock`]: the position of an event in the total order of changes |
 //! | [`event`] | names of the realtime events, and how one is encoded |
 //! | [`model`] | users, conversations and messages as the frontend sees them |
-//! | [`body`] | what a client may say about a new message, and its validation |
+//! | [`input`](mod@input) | declared input: the fields of bodies and queries, checked and described by one declaration |
+//! | [`body`] | what a client may say about a new message |
 //! | [`command`] | the batched internal calls from gateway to api |
 //! | [`bus`] | what streamer and gateways say to each other |
 //! | [`token`] | JSON Web Tokens: claims, signing, verifying |
+//! | [`upload`] | addresses of uploaded files: as they are stored, and signed as they are shown |
 //! | [`code`] | error codes of the API and close codes of WebSockets |
 //! | [`route`] | hashing of conversations to lanes and lanes to nodes |
 
@@ -21,10 +23,12 @@ pub mod code;
 pub mod command;
 pub mod event;
 pub mod id;
+pub mod input;
 pub mod model;
 pub mod route;
 pub mod time;
 pub mod token;
+pub mod upload;
 
 pub use clock::Clock;
 pub use code::ErrorCode;

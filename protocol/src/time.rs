@@ -1,8 +1,10 @@
 //! Points in time, as the frontend reads them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Milliseconds since 1970, MongoDB's resolution. ISO 8601 with milliseconds in JSON
@@ -29,13 +31,35 @@ impl Timestamp {
         Self(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64))
     }
 
-    /// Reads ISO 8601 (`2026-11-23T04:26:30.123Z`, fraction optional); `None` for anything else.
+    /// Reads ISO 8601 (`2026-11-23T04:26:30.123Z`, fraction optional, or with an offset: `2026-11-23T05:26:30+01:00`);
+    /// `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let time = humantime::parse_rfc3339(text).ok()?;
-        let millis = time.duration_since(UNIX_EPOCH).ok()?.as_millis();
-        i64::try_from(millis).ok().map(Self)
+        let (local, offset) = match offset_of(text) {
+            Some((local, offset)) => (Cow::Owned(format!("{local}Z")), offset),
+            None => (Cow::Borrowed(text), 0),
+        };
+        let time = humantime::parse_rfc3339(&local).ok()?;
+        let millis = i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
+        Some(Self(millis - offset)).filter(|time| time.0 >= 0)
     }
+}
+
+/// A time without its offset (`+01:00`), and that offset in milliseconds.
+fn offset_of(text: &str) -> Option<(&str, i64)> {
+    let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let number = |digits: &str| {
+        let plain = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse::<i64>().ok().filter(|_| plain)
+    };
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    let sign = match offset.as_bytes()[0] {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60).then_some((local, sign * (hours * 60 + minutes) * 60_000))
 }
 
 impl fmt::Display for Timestamp {
@@ -59,6 +83,16 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+impl JsonSchema for Timestamp {
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time", "description": "A point in time, to the millisecond."})
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +102,12 @@ mod tests {
         let time = Timestamp::from_millis(1_795_407_990_123);
         assert_eq!(time.to_string(), "2026-11-23T04:26:30.123Z");
         assert_eq!(Timestamp::parse(&time.to_string()), Some(time));
-        assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!(Timestamp::parse("2026-11-23T05:56:30.123+01:30"), Some(time));
+        assert_eq!(Timestamp::parse("2026-11-22T23:26:30.123-05:00"), Some(time));
+        for other in
+            ["yesterday", "", "2026-11-23T04:26:30+1:00", "2026-11-23T04:26:30+24:00", "+01:00", "é+01:00"]
+        {
+            assert_eq!(Timestamp::parse(other), None, "{other}");
+        }
     }
 }

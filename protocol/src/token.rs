@@ -2,14 +2,23 @@
 //!
 //! Two kinds that cannot be taken for each other: a user's token carries `userId` and no audience, the
 //! internal token between gateway and api carries its own audience and no user.
+//!
+//! Secrets can be replaced while everything runs: the newest one signs, older ones still verify, and each token
+//! names its secret in the `kid` header (see [`Tokens::with_previous`]).
 
 use std::fmt;
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::{Validation, decode_header};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Id, Timestamp};
+
+mod key;
+
+use key::{ALGORITHM, Key};
 
 /// The fewest bytes a secret may have: HS256 wants as many as its hash (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -24,6 +33,10 @@ const INTERNAL_LIFETIME: Duration = Duration::from_secs(60);
 pub struct Claims {
     /// Whose token it is.
     pub user_id: Id,
+    /// How many times all sessions of the user had been ended when it was issued. The token is good as long as that
+    /// is still so, which only the api can tell. Zero where a token does not say.
+    #[serde(default)]
+    pub generation: i64,
     /// When it was issued, in seconds since 1970.
     pub iat: i64,
     /// When it expires, in seconds since 1970.
@@ -39,13 +52,13 @@ struct InternalClaims {
 /// A token that is not accepted. Why is of no concern to whoever sent it.
 #[derive(Debug, thiserror::Error)]
 #[error("the token is not valid")]
-pub struct TokenError(#[source] jsonwebtoken::errors::Error);
+pub struct TokenError(#[source] Error);
 
-/// Signs and verifies tokens with one secret.
+/// Signs tokens with one secret, and verifies those of that one and of earlier ones.
 #[derive(Clone)]
 pub struct Tokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    current: Key,
+    previous: Vec<Key>,
 }
 
 impl fmt::Debug for Tokens {
@@ -58,28 +71,38 @@ impl Tokens {
     /// Signs and verifies with `secret`. Configuration refuses secrets under [`MIN_SECRET_BYTES`].
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
+        Self { current: Key::new(secret), previous: Vec::new() }
     }
 
-    /// A token for `user`, good for `lifetime` from now.
+    /// Verifies with these secrets too, and signs nothing with them.
+    ///
+    /// That is how a secret is replaced without anybody noticing: it becomes one of these everywhere, then the one that
+    /// signs everywhere with the old one among these, and the old one goes when its last token has expired.
+    #[must_use]
+    pub fn with_previous(mut self, secrets: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        self.previous.extend(secrets.into_iter().map(|secret| Key::new(secret.as_ref())));
+        self
+    }
+
+    /// A token for `user`, good for `lifetime` from now, and until the user's sessions have been ended more than
+    /// `generation` times.
     ///
     /// # Errors
     ///
     /// When signing fails, which HS256 does not.
-    pub fn sign(&self, user: Id, lifetime: Duration) -> Result<String, TokenError> {
+    pub fn sign(&self, user: Id, generation: i64, lifetime: Duration) -> Result<String, TokenError> {
         let iat = Timestamp::now().millis() / 1000;
         let exp = iat.saturating_add_unsigned(lifetime.as_secs());
-        encode(&Header::new(Algorithm::HS256), &Claims { user_id: user, iat, exp }, &self.encoding)
-            .map_err(TokenError)
+        self.current.encode(&Claims { user_id: user, generation, iat, exp }).map_err(TokenError)
     }
 
-    /// Checks a user's token.
+    /// Checks a user's token. Its generation is for the caller to compare.
     ///
     /// # Errors
     ///
     /// A wrong signature or algorithm, an expired token, one without an expiry, one for another audience.
     pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        decode(token, &self.decoding, &validation()).map(|data| data.claims).map_err(TokenError)
+        self.decode(token, &validation())
     }
 
     /// A token with which a gateway identifies itself to an api node; good for a minute.
@@ -90,7 +113,7 @@ impl Tokens {
     pub fn sign_internal(&self) -> Result<String, TokenError> {
         let exp = Timestamp::now().millis() / 1000 + INTERNAL_LIFETIME.as_secs() as i64;
         let claims = InternalClaims { aud: INTERNAL_AUDIENCE.to_owned(), exp };
-        encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(TokenError)
+        self.current.encode(&claims).map_err(TokenError)
     }
 
     /// Checks a gateway's token.
@@ -102,59 +125,151 @@ impl Tokens {
         let mut validation = validation();
         validation.set_audience(&[INTERNAL_AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "aud"]);
-        decode::<InternalClaims>(token, &self.decoding, &validation).map(|_| ()).map_err(TokenError)
+        self.decode::<InternalClaims>(token, &validation).map(|_| ())
+    }
+
+    /// The signature of a text that is no token. `None` when signing fails, which HS256 does not.
+    ///
+    /// The text must have a colon, so that it can never be what a token's signature is made over.
+    pub(crate) fn seal(&self, text: &str) -> Option<String> {
+        debug_assert!(text.contains(':'), "{text} could be taken for a token");
+        self.current.seal(text).ok()
+    }
+
+    /// Whether `seal` is the signature of `text` with any of the secrets.
+    pub(crate) fn sealed(&self, text: &str, seal: &str) -> bool {
+        self.keys().any(|key| key.sealed(text, seal))
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+
+    /// The claims of a token, whichever secret signed it: the one that it names, or any if it was issued when tokens
+    /// named none.
+    fn decode<T: DeserializeOwned>(&self, token: &str, validation: &Validation) -> Result<T, TokenError> {
+        let named = decode_header(token).map_err(TokenError)?.kid;
+        let mut refusal = Error::from(ErrorKind::InvalidSignature);
+        for key in self.keys().filter(|key| named.as_deref().is_none_or(|name| name == key.name())) {
+            match key.decode(token, validation) {
+                Ok(claims) => return Ok(claims),
+                Err(error) => refusal = error,
+            }
+        }
+        Err(TokenError(refusal))
     }
 }
 
 fn validation() -> Validation {
-    let mut validation = Validation::new(Algorithm::HS256);
+    let mut validation = Validation::new(ALGORITHM);
     validation.leeway = 0;
     validation
 }
 
 #[cfg(test)]
 mod tests {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use serde_json::json;
+
     use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const NAME_LENGTH: usize = 8;
 
     fn tokens() -> Tokens {
         Tokens::new(&[7; 32])
     }
 
+    /// A token with any header and claims, signed with a secret.
+    fn token(header: &Header, claims: &impl Serialize, secret: u8) -> String {
+        encode(header, claims, &EncodingKey::from_secret(&[secret; 32])).unwrap()
+    }
+
+    fn plain() -> Header {
+        Header::new(Algorithm::HS256)
+    }
+
+    fn claims() -> Claims {
+        let iat = Timestamp::now().millis() / 1000;
+        Claims { user_id: Id::mint(), generation: 0, iat, exp: iat + 60 }
+    }
+
     #[test]
     fn a_signed_token_verifies_until_it_expires() {
         let user = Id::mint();
-        let token = tokens().sign(user, Duration::from_secs(60)).unwrap();
-        assert_eq!(tokens().verify(&token).unwrap().user_id, user);
-        let past = Claims { user_id: user, iat: 1, exp: 2 };
-        let expired = encode(&Header::new(Algorithm::HS256), &past, &tokens().encoding).unwrap();
-        assert!(tokens().verify(&expired).is_err());
+        let claims = tokens().verify(&tokens().sign(user, 3, MINUTE).unwrap()).unwrap();
+        assert_eq!((claims.user_id, claims.generation, claims.exp - claims.iat), (user, 3, 60));
+        let past = Claims { iat: 1, exp: 2, ..claims };
+        assert!(tokens().verify(&token(&plain(), &past, 7)).is_err());
     }
 
     #[test]
     fn other_secrets_algorithms_and_tokens_without_expiry_are_refused() {
-        let user = Id::mint();
-        let token = tokens().sign(user, Duration::from_secs(60)).unwrap();
-        assert!(Tokens::new(&[8; 32]).verify(&token).is_err());
-        let claims = tokens().verify(&token).unwrap();
-        let other = encode(&Header::new(Algorithm::HS512), &claims, &tokens().encoding).unwrap();
-        assert!(tokens().verify(&other).is_err());
-        let endless = encode(
-            &Header::new(Algorithm::HS256),
-            &serde_json::json!({"userId": user, "iat": 1}),
-            &tokens().encoding,
-        );
-        assert!(tokens().verify(&endless.unwrap()).is_err());
+        let (user, good) = (Id::mint(), tokens().sign(Id::mint(), 0, MINUTE).unwrap());
+        assert!(Tokens::new(&[8; 32]).verify(&good).is_err());
+        assert!(tokens().verify(&token(&plain(), &claims(), 7)).is_ok());
+        assert!(tokens().verify(&token(&Header::new(Algorithm::HS512), &claims(), 7)).is_err());
+        assert!(tokens().verify(&token(&plain(), &json!({"userId": user, "iat": 1}), 7)).is_err());
         // {"alg":"none"} with the same claims and no signature.
-        let body = token.split('.').nth(1).unwrap();
+        let body = good.split('.').nth(1).unwrap();
         assert!(tokens().verify(&format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}.")).is_err());
     }
 
     #[test]
     fn the_two_kinds_are_not_interchangeable() {
-        let user = tokens().sign(Id::mint(), Duration::from_secs(60)).unwrap();
+        let user = tokens().sign(Id::mint(), 0, MINUTE).unwrap();
         let internal = tokens().sign_internal().unwrap();
         assert!(tokens().verify_internal(&internal).is_ok());
         assert!(tokens().verify_internal(&user).is_err());
         assert!(tokens().verify(&internal).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_replaced_without_a_token_becoming_void() {
+        let old = tokens();
+        let both = Tokens::new(&[8; 32]).with_previous([[6; 32], [7; 32]]);
+        let new = Tokens::new(&[8; 32]);
+        for (user, internal) in [
+            (old.sign(Id::mint(), 0, MINUTE).unwrap(), old.sign_internal().unwrap()),
+            (both.sign(Id::mint(), 0, MINUTE).unwrap(), both.sign_internal().unwrap()),
+        ] {
+            assert!(both.verify(&user).is_ok() && both.verify_internal(&internal).is_ok());
+            assert!(both.verify(&internal).is_err() && both.verify_internal(&user).is_err());
+        }
+        // Only the current secret signs, and a previous one that is dropped is good for nothing.
+        let fresh = both.sign(Id::mint(), 0, MINUTE).unwrap();
+        assert!(new.verify(&fresh).is_ok() && old.verify(&fresh).is_err());
+        assert!(new.verify(&old.sign(Id::mint(), 0, MINUTE).unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_named_secret_is_used_and_without_a_name_every_one() {
+        let both = Tokens::new(&[8; 32]).with_previous([[7; 32]]);
+        let named = |name: &str| Header { kid: Some(name.to_owned()), ..plain() };
+        let (new, old) = (both.current.name(), both.previous[0].name());
+        assert!(new.len() == NAME_LENGTH && old.len() == NAME_LENGTH && new != old, "{new} {old}");
+        for (header, secret, good) in [
+            (plain(), 8, true),
+            (plain(), 7, true),
+            (plain(), 6, false),
+            (named(new), 8, true),
+            (named(old), 7, true),
+            (named(new), 7, false),
+            (named(old), 8, false),
+            (named("unknown"), 8, false),
+            (named(""), 8, false),
+        ] {
+            let verified = both.verify(&token(&header, &claims(), secret));
+            assert_eq!(verified.is_ok(), good, "{:?} with {secret}", header.kid);
+        }
+    }
+
+    #[test]
+    fn a_token_of_before_generations_is_of_the_first() {
+        let exp = claims().exp;
+        let issued_before = token(&plain(), &json!({"userId": Id::mint(), "iat": 1, "exp": exp}), 7);
+        assert_eq!(tokens().verify(&issued_before).unwrap().generation, 0);
+        let json = serde_json::to_value(Claims { generation: 2, ..claims() }).unwrap();
+        assert_eq!(json["generation"], 2);
     }
 }
