@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mongodb::Client;
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria};
 
 use crate::{Store, StoreError, bounded};
@@ -19,6 +19,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a write may wait for a majority before its outcome is reported as unknown. Less than
 /// [`crate::COMMAND_TIMEOUT`], so that the server's answer is still waited for.
 pub(crate) const WRITE_CONCERN_TIMEOUT: Duration = Duration::from_secs(4);
+/// The write concern of commands that the driver does not write for us.
+pub(crate) fn majority() -> Document {
+    doc! {"w": "majority", "wtimeout": WRITE_CONCERN_TIMEOUT.as_millis() as i64}
+}
+
 /// The driver's default of 10 starves lanes and reads of each other.
 const MAX_POOL_SIZE: u32 = 64;
 /// Kept open, so that the first request after a quiet time does not wait for a handshake.
@@ -36,7 +41,22 @@ impl Store {
     ///
     /// [`StoreError::InvalidUri`], [`StoreError::NoAnswer`] or [`StoreError::NotReplicaSet`]; each says what to do.
     pub async fn connect(uri: &str, app_name: &str) -> Result<Self, StoreError> {
-        let options = ClientOptions::parse(uri).await.map_err(StoreError::InvalidUri)?;
+        Self::connect_with(uri, app_name, |_| {}).await
+    }
+
+    /// Connects as [`Store::connect`] does. `configure` may set what a URI cannot say, such as who is told of every
+    /// command; whatever it sets is treated as if the URI said it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::connect`].
+    pub async fn connect_with(
+        uri: &str,
+        app_name: &str,
+        configure: impl FnOnce(&mut ClientOptions),
+    ) -> Result<Self, StoreError> {
+        let mut options = ClientOptions::parse(uri).await.map_err(StoreError::InvalidUri)?;
+        configure(&mut options);
         let options = with_defaults(options, app_name);
         let hosts = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let database = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());

@@ -1,22 +1,31 @@
 //! Queries on conversations.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`list`] | conversations with what a list shows of them |
+
+mod list;
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
-use protocol::Id;
+use protocol::{Id, Timestamp};
 use serde::Deserialize;
 
 use crate::convert::{date, oid, oids, stored};
-use crate::document::{Conversation, ConversationChange, Kind, LastMessage, Message, ReadCursor};
+use crate::document::{Conversation, ConversationChange, Kind, LastMessage};
+use crate::error::{DUPLICATE_KEY, TRANSIENT};
 use crate::message::whole;
 use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
 
+pub use list::{LISTED_PARTICIPANTS, Listed, MAX_LISTED};
+
+/// The most participants of a conversation.
+pub const MAX_PARTICIPANTS: usize = 1_000;
 /// Up to this many participants, [`Access::participants`] holds all of them, and `readBy` names each.
 pub const SMALL: usize = 32;
-/// The most conversations in a list: those with the newest activity.
-pub const MAX_LISTED: u32 = 500;
-/// The most participants that a list names of one conversation, whoever asks among them.
-pub const LISTED_PARTICIPANTS: usize = 32;
+/// How often a conversation is made active anew when others change it at the same time.
+const REACTIVATE_TRIES: usize = 20;
 
 /// What it takes to decide whether somebody may use a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -27,24 +36,13 @@ pub struct Access {
     pub id: Id,
     /// False once archived.
     pub is_active: bool,
+    /// Whether one of the two of a direct conversation has blocked the other.
+    pub blocked: bool,
     /// How many take part.
     pub size: usize,
     /// All participants of a [`SMALL`] conversation; of a larger one those who were asked about.
     #[serde(with = "stored")]
     pub participants: Vec<Id>,
-}
-
-/// A conversation with what a list shows of it.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// The conversation, without its view and its last change. In a list with at most [`LISTED_PARTICIPANTS`].
-    pub conversation: Conversation,
-    /// How many take part, named or not.
-    pub size: usize,
-    /// The message with the highest number.
-    pub last: Option<Message>,
-    /// The read cursor of whoever asked.
-    pub cursor: Option<ReadCursor>,
 }
 
 /// What the view of a conversation is to show.
@@ -76,6 +74,7 @@ impl Store {
         let small = i64::try_from(SMALL).unwrap_or(i64::MAX);
         let projection = doc! {
             "isActive": 1,
+            "blocked": {"$gt": [{"$size": {"$ifNull": ["$blockedBy", []]}}, 0]},
             "size": size.clone(),
             "participants": {"$cond": [{"$lte": [size, small]}, "$participants", asked]},
         };
@@ -114,26 +113,28 @@ impl Store {
     ///
     /// [`StoreError`]. Doing it again is harmless.
     pub async fn find_or_insert_direct(&self, new: &Conversation) -> Result<Conversation, StoreError> {
-        match self.upsert_direct(new).await {
-            Err(error) if error.is_duplicate() => self.upsert_direct(new).await,
+        match self.upsert(new, "directKey").await {
+            Err(error) if error.is_duplicate() => self.upsert(new, "directKey").await,
             result => result,
         }
     }
 
-    async fn upsert_direct(&self, new: &Conversation) -> Result<Conversation, StoreError> {
+    /// Stores a new conversation unless there is one with the same `key`, a field with a unique index.
+    async fn upsert(&self, new: &Conversation, key: &str) -> Result<Conversation, StoreError> {
         let mut fields = mongodb::bson::serialize_to_document(new)?;
         // An upsert takes the key from its filter, and refuses to be told twice.
-        let key = fields.remove("directKey");
+        let value = fields.remove(key);
         let collection = self.conversations();
         let action = collection
-            .find_one_and_update(doc! {"directKey": key}, doc! {"$setOnInsert": fields})
+            .find_one_and_update(doc! {key: value}, doc! {"$setOnInsert": fields})
             .upsert(true)
             .return_document(ReturnDocument::After);
         Ok(bounded(action).await?.unwrap_or_else(|| new.clone()))
     }
 
-    /// Changes name, participants and creator, if the conversation is still at the revision before the change's; otherwise
-    /// nothing is returned. Without participants it is archived. A classic update of whole fields: the change stream then carries all of `change`.
+    /// Changes name, participants, creator and whether it is active, if the conversation is still at the revision before the
+    /// change's; otherwise nothing is returned. `archived_seq` is the last message that an archiving has seen. A classic
+    /// update of whole fields: the change stream then carries all of `change`.
     ///
     /// # Errors
     ///
@@ -142,20 +143,22 @@ impl Store {
         &self,
         id: Id,
         change: &ConversationChange,
+        archived_seq: Option<i64>,
     ) -> Result<Option<Conversation>, StoreError> {
         let filter = doc! {"_id": oid(id), "rev": change.rev - 1};
         let mut fields = doc! {
             "participants": oids(change.participants.iter().copied()),
             "name": change.name.clone(),
             "updatedAt": date(change.at),
+            "isActive": change.is_active,
             "rev": change.rev,
             "change": mongodb::bson::serialize_to_bson(change)?,
         };
         if let Some(creator) = change.created_by {
             fields.insert("createdBy", oid(creator));
         }
-        if change.participants.is_empty() {
-            fields.insert("isActive", false);
+        if let Some(seq) = archived_seq {
+            fields.insert("archivedSeq", seq);
         }
         let collection = self.conversations();
         let action = collection
@@ -164,64 +167,85 @@ impl Store {
         bounded(action).await
     }
 
-    /// The active conversations of a user, in no order; of more than [`MAX_LISTED`] those with the newest activity. It
-    /// is told by `updatedAt`, which may be a second behind: to look up every last message first would cost as
-    /// much as the bound is there to save. One command.
+    /// Makes an archived conversation active again, because somebody of it writes. False if it is not there. Two commands,
+    /// two more for each time that somebody else changed it first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]. Doing it again is harmless.
+    pub async fn reactivate(&self, id: Id, by: Id, at: Timestamp) -> Result<bool, StoreError> {
+        for _ in 0..REACTIVATE_TRIES {
+            let Some(current) = self.conversation(id).await? else { return Ok(false) };
+            if current.is_active {
+                return Ok(true);
+            }
+            let change = ConversationChange {
+                kind: "reactivate".to_owned(),
+                is_active: true,
+                participants: current.participants,
+                removed: Vec::new(),
+                name: current.name,
+                created_by: None,
+                by,
+                at,
+                rev: current.rev + 1,
+            };
+            if self.change_conversation(id, &change, None).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The direct conversation of two users. One command.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; nothing was changed.
-    pub async fn conversations_of(&self, user: Id) -> Result<Vec<Listed>, StoreError> {
-        let mut pipeline = vec![
-            doc! {"$match": {"participants": oid(user), "isActive": true}},
-            doc! {"$sort": {"updatedAt": -1, "_id": -1}},
-            doc! {"$limit": i64::from(MAX_LISTED)},
-        ];
-        pipeline.extend(listing(user));
-        let few = i64::try_from(LISTED_PARTICIPANTS).unwrap_or(i64::MAX);
-        let others =
-            doc! {"$filter": {"input": "$conversation.participants", "cond": {"$ne": ["$$this", oid(user)]}}};
-        let named = doc! {"$concatArrays": [[oid(user)], {"$slice": [others, few - 1]}]};
-        pipeline.push(doc! {"$set": {"conversation.participants": {
-            "$cond": [{"$lte": ["$size", few]}, "$conversation.participants", named],
-        }}});
-        self.listed(pipeline).await
+    pub async fn direct_conversation(&self, one: Id, other: Id) -> Result<Option<Conversation>, StoreError> {
+        let filter = doc! {"directKey": direct_key(one, other)};
+        bounded(self.conversations().find_one(filter).max_time(COMMAND_TIMEOUT)).await
     }
 
-    /// One conversation with what a list shows of it, as seen by `user`. One command.
+    /// The conversation of an activity. One command.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; nothing was changed.
-    pub async fn listed_conversation(&self, id: Id, user: Id) -> Result<Option<Listed>, StoreError> {
-        let mut pipeline = vec![doc! {"$match": {"_id": oid(id)}}];
-        pipeline.extend(listing(user));
-        Ok(self.listed(pipeline).await?.pop())
+    pub async fn conversation_of_activity(&self, activity: Id) -> Result<Option<Conversation>, StoreError> {
+        let filter = doc! {"activityId": oid(activity)};
+        bounded(self.conversations().find_one(filter).max_time(COMMAND_TIMEOUT)).await
     }
 
-    async fn listed(&self, pipeline: Vec<Document>) -> Result<Vec<Listed>, StoreError> {
+    /// Stores the new conversation of an activity, unless it has one: then that one is returned. One command; two where
+    /// another node makes it at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]. Doing it again is harmless.
+    pub async fn find_or_insert_for_activity(&self, new: &Conversation) -> Result<Conversation, StoreError> {
+        match self.upsert(new, "activityId").await {
+            Err(error) if error.is_duplicate() => self.upsert(new, "activityId").await,
+            result => result,
+        }
+    }
+
+    /// The groups in which a user takes part, archived ones too. One command.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing was changed.
+    pub async fn groups_of(&self, user: Id) -> Result<Vec<Id>, StoreError> {
         #[derive(Deserialize)]
         struct Row {
-            conversation: Conversation,
-            size: usize,
-            last: Vec<Message>,
-            cursor: Vec<ReadCursor>,
+            #[serde(rename = "_id", with = "stored")]
+            id: Id,
         }
-        let collection = self.conversations();
-        let action = collection
-            .aggregate(pipeline)
-            // All in the first answer, so that a list is one round trip.
-            .batch_size(MAX_LISTED + 1)
-            .max_time(COMMAND_TIMEOUT)
-            .with_type::<Row>();
+        let groups = self.conversations().clone_with_type::<Row>();
+        let filter = doc! {"participants": oid(user), "type": Kind::Group.as_str()};
+        let action = groups.find(filter).projection(doc! {"_id": 1}).max_time(COMMAND_TIMEOUT);
         let rows: Vec<Row> = bounded(async { action.await?.try_collect().await }).await?;
-        let listed = rows.into_iter().map(|mut row| Listed {
-            conversation: row.conversation,
-            size: row.size,
-            last: row.last.pop(),
-            cursor: row.cursor.pop(),
-        });
-        Ok(listed.collect())
+        Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
     /// Writes views of conversations, none over a newer one. One command; the primary's word is enough, since
@@ -234,8 +258,16 @@ impl Store {
         let mut updates = Vec::with_capacity(views.len());
         for view in views {
             let last = mongodb::bson::serialize_to_bson(&view.last)?;
+            let (seq, rev) = (view.last.seq, view.last.rev);
+            let older = doc! {"lastMessage.seq": {"$not": {"$gte": seq}}};
+            let edited = doc! {"lastMessage.seq": seq, "lastMessage.rev": {"$not": {"$gte": rev}}};
+            let newer = if rev == 0 {
+                older
+            } else {
+                doc! {"$or": [older, edited]}
+            };
             updates.push(doc! {
-                "q": {"_id": oid(view.conversation), "lastMessage.seq": {"$not": {"$gte": view.last.seq}}},
+                "q": {"_id": oid(view.conversation), "$and": [newer]},
                 "u": {"$set": {"lastMessage": last}, "$max": {"updatedAt": date(view.last.timestamp)}},
             });
         }
@@ -253,36 +285,61 @@ impl Store {
         let command = doc! {
             "update": collection, "updates": updates, "ordered": false, "writeConcern": write_concern,
         };
-        let answer = bounded(self.database().run_command(command)).await?;
-        check_write(&answer)
+        let write = || bounded(self.database().run_command(command.clone()));
+        match check_write(&write().await?) {
+            // Upserts raced with others to make the same documents; now those are there, and are updated.
+            Err(StoreError::Raced) => check_write(&write().await?),
+            result => result,
+        }
     }
 }
 
-/// The stages that add to conversations what a list shows of them, as seen by `user`.
-fn listing(user: Id) -> [Document; 4] {
-    [
-        doc! {"$project": {"change": 0, "lastMessage": 0}},
-        doc! {"$replaceWith": {
-            "conversation": "$$ROOT", "size": {"$size": "$participants"}, "key": {"c": "$_id", "u": oid(user)},
-        }},
-        doc! {"$lookup": {
-            "from": name::MESSAGES, "localField": "conversation._id", "foreignField": "conversationId",
-            "pipeline": [{"$sort": {"seq": -1}}, {"$limit": 1}], "as": "last",
-        }},
-        doc! {"$lookup": {"from": name::READS, "localField": "key", "foreignField": "_id", "as": "cursor"}},
-    ]
-}
-
-/// `run_command` takes an answer with `writeErrors` for a success.
+/// `run_command` takes an answer with `writeErrors` for a success. Only their codes are told: their words may quote what was
+/// to be written.
 fn check_write(answer: &Document) -> Result<(), StoreError> {
-    let text = |field: &str| answer.get(field).map(|value| format!("{field}: {value}"));
-    if let Some(problem) = text("writeConcernError") {
-        return Err(StoreError::NotReplicated(problem));
+    if let Some(problem) = answer.get("writeConcernError") {
+        return Err(StoreError::NotReplicated(format!("writeConcernError: {problem}")));
     }
-    text("writeErrors").map_or(Ok(()), |problem| Err(StoreError::Refused(problem)))
+    let Ok(errors) = answer.get_array("writeErrors") else { return Ok(()) };
+    let codes: Vec<i32> =
+        errors.iter().filter_map(|error| error.as_document()?.get_i32("code").ok()).collect();
+    if codes.iter().all(|code| *code == DUPLICATE_KEY) {
+        return Err(StoreError::Raced);
+    }
+    if codes.iter().any(|code| TRANSIENT.contains(code)) {
+        return Err(StoreError::NotReplicated(format!("write errors with codes {codes:?}")));
+    }
+    Err(StoreError::Refused(format!("write errors with codes {codes:?}")))
 }
 
 impl Conversation {
+    /// A new conversation: between two people it is direct, between any other number a group, and only a group has a name.
+    #[must_use]
+    pub fn new(creator: Id, participants: Vec<Id>, name: Option<String>, now: Timestamp) -> Self {
+        let direct_key = match participants.as_slice() {
+            [one, other] => Some(direct_key(*one, *other)),
+            _ => None,
+        };
+        Self {
+            id: Id::mint(),
+            kind: if direct_key.is_some() { Kind::Direct } else { Kind::Group },
+            // Two people are shown each other's names.
+            name: name.filter(|_| direct_key.is_none()),
+            participants,
+            created_by: Some(creator),
+            direct_key,
+            activity_id: None,
+            last_message: None,
+            created_at: now,
+            updated_at: now,
+            is_active: true,
+            archived_seq: None,
+            blocked_by: Vec::new(),
+            rev: 0,
+            change: None,
+        }
+    }
+
     /// Whether this user takes part.
     #[must_use]
     pub fn has(&self, user: Id) -> bool {
@@ -305,6 +362,16 @@ mod tests {
         let (one, other) = (Id::from_bytes([1; 12]), Id::from_bytes([2; 12]));
         assert_eq!(direct_key(one, other), direct_key(other, one));
         assert_eq!(direct_key(other, one), format!("{one}:{other}"));
+    }
+
+    #[test]
+    fn two_people_are_direct_and_three_are_a_group() {
+        let [one, two, three] = [1, 2, 3].map(|n| Id::from_bytes([n; 12]));
+        let named = |people| Conversation::new(one, people, Some("x".to_owned()), Timestamp::now());
+        let direct = named(vec![one, two]);
+        assert!(direct.is_direct() && direct.direct_key.is_some() && direct.name.is_none());
+        let group = named(vec![one, two, three]);
+        assert!(!group.is_direct() && group.direct_key.is_none() && group.name.is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use protocol::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::convert::stored;
+use crate::password::PasswordHash;
 
 /// A user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,9 +26,9 @@ pub struct User {
     /// The e-mail address in lower case; unique. Empty where a query left it out.
     #[serde(default)]
     pub email: String,
-    /// Argon2id, in the PHC string format. Empty where a query left it out.
+    /// The hash of the password. Empty where a query left it out.
     #[serde(default)]
-    pub password: String,
+    pub password: PasswordHash,
     /// Address of a picture.
     #[serde(default)]
     pub avatar: Option<String>,
@@ -36,9 +37,15 @@ pub struct User {
     /// When the user was last connected.
     #[serde(default, with = "stored")]
     pub last_seen: Option<Timestamp>,
-    /// The user's friends.
+    /// Whom the user has added as a friend. Only if both have added each other are they friends.
     #[serde(default, with = "stored")]
     pub friends: Vec<Id>,
+    /// Whom the user has blocked.
+    #[serde(default, with = "stored")]
+    pub blocked: Vec<Id>,
+    /// How often all sessions of the user were ended: tokens of an earlier generation are no longer good.
+    #[serde(default)]
+    pub generation: i64,
     /// Free text about the user.
     #[serde(default)]
     pub bio: String,
@@ -77,6 +84,60 @@ pub struct Settings {
     pub privacy: String,
 }
 
+/// What another user, the viewer, may be shown of a user. It holds no private field; whoever shows it still has to leave out
+/// what the privacy setting hides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    /// [`User::id`].
+    #[serde(rename = "_id", with = "stored")]
+    pub id: Id,
+    /// [`User::username`].
+    pub username: String,
+    /// [`User::name`].
+    pub name: String,
+    /// [`User::avatar`].
+    #[serde(default)]
+    pub avatar: Option<String>,
+    /// [`User::status`].
+    #[serde(default)]
+    pub status: String,
+    /// [`User::last_seen`].
+    #[serde(default, with = "stored")]
+    pub last_seen: Option<Timestamp>,
+    /// [`User::bio`].
+    #[serde(default)]
+    pub bio: String,
+    /// [`User::score`].
+    #[serde(default)]
+    pub score: i64,
+    /// [`User::interests`].
+    #[serde(default)]
+    pub interests: Vec<String>,
+    /// [`User::location`].
+    #[serde(default)]
+    pub location: String,
+    /// [`User::occupation`].
+    #[serde(default)]
+    pub occupation: String,
+    /// [`User::joined_date`].
+    #[serde(with = "stored")]
+    pub joined_date: Timestamp,
+    /// [`User::created_at`].
+    #[serde(with = "stored")]
+    pub created_at: Timestamp,
+    /// [`User::updated_at`].
+    #[serde(with = "stored")]
+    pub updated_at: Timestamp,
+    /// [`Settings::privacy`].
+    #[serde(default)]
+    pub privacy: String,
+    /// Whether the user has added the viewer as a friend.
+    pub adds_viewer: bool,
+    /// Whether the user has blocked the viewer.
+    pub blocks_viewer: bool,
+}
+
 /// The part of a user that stands beside messages and in lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
@@ -91,6 +152,9 @@ pub struct Profile {
     /// `online`, `offline` or `away`.
     #[serde(default)]
     pub status: String,
+    /// [`User::generation`].
+    #[serde(default)]
+    pub generation: i64,
 }
 
 /// A conversation.
@@ -128,7 +192,13 @@ pub struct Conversation {
     pub updated_at: Timestamp,
     /// False once archived.
     pub is_active: bool,
-    /// Counts changes of name and participants; every change is conditional on it.
+    /// The last message when it was archived: with a later one it counts as active, whatever [`Conversation::is_active`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_seq: Option<i64>,
+    /// Of a direct conversation: which of the two have blocked the other. Nobody sends as long as it is not empty.
+    #[serde(default, with = "stored", skip_serializing_if = "Vec::is_empty")]
+    pub blocked_by: Vec<Id>,
+    /// Counts changes of name, participants and activity; every change is conditional on it.
     #[serde(default)]
     pub rev: i64,
     /// The last change, written with it in one piece so that the change stream carries all of it.
@@ -170,13 +240,19 @@ pub struct LastMessage {
     pub timestamp: Timestamp,
     /// Its number: an older message never overwrites a newer.
     pub seq: i64,
+    /// How often it was edited or deleted: an older state of it never overwrites a newer.
+    #[serde(default)]
+    pub rev: i64,
 }
 
 /// What was changed about a conversation, by whom and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationChange {
-    /// `update`.
+    /// `update`, `archive` or `reactivate`.
     pub kind: String,
+    /// Whether it is active after the change.
+    #[serde(default = "active", rename = "isActive")]
+    pub is_active: bool,
     /// The participants after the change, all of them.
     #[serde(with = "stored")]
     pub participants: Vec<Id>,
@@ -196,6 +272,11 @@ pub struct ConversationChange {
     pub at: Timestamp,
     /// [`Conversation::rev`] after the change.
     pub rev: i64,
+}
+
+/// Changes that were written before they could archive left the conversation active.
+const fn active() -> bool {
+    true
 }
 
 /// A message.
@@ -229,8 +310,95 @@ pub struct Message {
     /// When it was last changed.
     #[serde(with = "stored")]
     pub updated_at: Timestamp,
-    /// Whether it was deleted.
+    /// When its author last edited it.
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+    /// Whether it was deleted; then its text and attachment are gone.
     pub is_deleted: bool,
+    /// The last edit, or the deletion, written with it in one piece so that the change stream carries all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<MessageChange>,
+}
+
+/// What happened to a message after it was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageChange {
+    /// `edit` or `delete`.
+    pub kind: String,
+    /// [`Message::conversation_id`].
+    #[serde(with = "stored")]
+    pub conversation_id: Id,
+    /// [`Message::seq`].
+    pub seq: i64,
+    /// [`Message::sender`].
+    #[serde(with = "stored")]
+    pub sender: Id,
+    /// [`Message::created_at`].
+    #[serde(with = "stored")]
+    pub created_at: Timestamp,
+    /// When it happened.
+    #[serde(with = "stored")]
+    pub at: Timestamp,
+    /// Counts the changes of this message: 1, 2, 3 …; every change is conditional on it.
+    pub rev: i64,
+}
+
+/// An activity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Activity {
+    /// The identifier.
+    #[serde(rename = "_id", with = "stored")]
+    pub id: Id,
+    /// Whose it is. Always a participant.
+    #[serde(with = "stored")]
+    pub host_id: Id,
+    /// What it is called.
+    pub title: String,
+    /// What it is about.
+    #[serde(default)]
+    pub description: String,
+    /// `academic`, `hobby`, `wellness` or `social`.
+    pub activity_type: String,
+    /// Where it takes place, in the host's words.
+    #[serde(default)]
+    pub location_type: String,
+    /// When it begins.
+    #[serde(with = "stored")]
+    pub date_time: Timestamp,
+    /// How long it takes, in minutes.
+    pub duration: i64,
+    /// How many may take part, the host included.
+    pub max_participants: i64,
+    /// Who takes part, the host among them.
+    #[serde(with = "stored")]
+    pub participants: Vec<Id>,
+    /// Its conversation, once there is one.
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<Id>,
+    /// When it was made.
+    #[serde(with = "stored")]
+    pub created_at: Timestamp,
+    /// When it was last changed, by its host or by somebody who joined or left.
+    #[serde(with = "stored")]
+    pub updated_at: Timestamp,
+    /// The last change, written with it in one piece so that the change stream carries all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ActivityChange>,
+}
+
+/// What was changed about an activity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityChange {
+    /// `join`, `leave` or `update`.
+    pub kind: String,
+    /// Who joined, left or changed it.
+    #[serde(with = "stored")]
+    pub user: Id,
+    /// When.
+    #[serde(with = "stored")]
+    pub at: Timestamp,
 }
 
 /// How far a user has read a conversation.

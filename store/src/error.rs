@@ -1,16 +1,25 @@
 //! What can go wrong with MongoDB, sorted by what a caller can do about it.
 
+use std::time::Duration;
+
 use mongodb::error::{Error, ErrorKind, WriteFailure};
+use protocol::Id;
 
 /// MongoDB's code of a unique index that was violated.
 pub(crate) const DUPLICATE_KEY: i32 = 11_000;
 /// MongoDB's code of a collection that exists already.
 pub(crate) const NAMESPACE_EXISTS: i32 = 48;
+/// MongoDB's code of a collection that cannot be changed while an index is being built on it.
+pub(crate) const INDEX_BUILD: i32 = 12_587;
+/// MongoDB's code of a document that its collection's validator refuses.
+pub(crate) const NOT_VALID: i32 = 121;
 
 /// Codes of a server that cannot serve just now: unreachable peers, an operation cut short, shutting down, no longer or
-/// not yet primary. They pass by themselves, and a write that met one may or may not have taken effect.
-pub(crate) const TRANSIENT: [i32; 18] =
-    [6, 7, 24, 50, 64, 89, 91, 134, 189, 202, 262, 9_001, 10_058, 10_107, 11_600, 11_602, 13_435, 13_436];
+/// not yet primary, a cursor that went with it. They pass by themselves, and a write that met one may or may not have taken effect.
+pub(crate) const TRANSIENT: [i32; 21] = [
+    6, 7, 24, 43, 50, 64, 89, 91, 134, 175, 189, 202, 237, 262, 9_001, 10_058, 10_107, 11_600, 11_602,
+    13_435, 13_436,
+];
 
 /// An error of MongoDB or on the way to it.
 #[derive(Debug, thiserror::Error)]
@@ -56,12 +65,49 @@ pub enum StoreError {
     /// A unique index already holds the key.
     #[error("duplicate key: {}", .0.kind)]
     Duplicate(#[source] Error),
+    /// The collection's validator refuses the document.
+    ///
+    /// The server's own words are not shown: they quote the document.
+    #[error("MongoDB refused a document that is not as its collection's schema says")]
+    NotValid(#[source] Error),
+    /// The database belongs to a newer program.
+    #[error(
+        "the database has schema version {found}, and this LinkUp knows versions up to {known}: a newer LinkUp has \
+         prepared it. Start the newer one, or restore a backup from before the upgrade"
+    )]
+    NewerSchema {
+        /// The database's version.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// Another node holds the lock under which a database is brought to the newest schema version.
+    #[error(
+        "another node has been bringing the database to schema version {version} for more than {} s. Wait until its \
+         log says that it has finished, then start this one again",
+        .waited.as_secs()
+    )]
+    Migrating {
+        /// The version that is being waited for.
+        version: i64,
+        /// How long this node has waited.
+        waited: Duration,
+    },
+    /// Chunks of an uploaded file are missing, or have not the length that they should have.
+    #[error("the bytes of the uploaded file {0} are not all there")]
+    Incomplete(Id),
     /// A stored document has not the shape it should have.
     #[error("unexpected document: {0}")]
     Malformed(#[from] mongodb::bson::error::Error),
     /// Anything else: a mistake in a command, or a limit that was hit. Trying again will not help.
     #[error("MongoDB refused: {}", .0.kind)]
     Fault(#[source] Error),
+    /// Others kept changing the same document, so that a change never met it as it was read. Nothing was changed.
+    #[error("a document keeps changing")]
+    Contended,
+    /// Upserts of a command met others that made the same documents at the same moment. The rest took effect.
+    #[error("somebody else made the same document")]
+    Raced,
     /// Some of the updates of a command failed.
     #[error("MongoDB refused: {0}")]
     Refused(String),
@@ -99,6 +145,8 @@ impl From<Error> for StoreError {
             Self::Unavailable(error)
         } else if write_error_codes(&error).any(|code| code == DUPLICATE_KEY) {
             Self::Duplicate(error)
+        } else if write_error_codes(&error).any(|code| code == NOT_VALID) {
+            Self::NotValid(error)
         } else {
             Self::Fault(error)
         }

@@ -2,11 +2,9 @@
 
 use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
-use mongodb::error::ErrorKind;
 use mongodb::options::IndexOptions;
 
-use crate::error::NAMESPACE_EXISTS;
-use crate::{Store, StoreError, name};
+use crate::{name, upload};
 
 /// The name of the index that makes `seq` strict.
 pub const MESSAGE_SEQ: &str = "conversation_seq";
@@ -14,10 +12,14 @@ pub const MESSAGE_SEQ: &str = "conversation_seq";
 pub const MESSAGE_CLIENT_ID: &str = "sender_conversation_client_id";
 /// The name of the index that makes a direct conversation unique.
 pub const DIRECT_KEY: &str = "direct_key";
+/// The name of the index that gives an activity at most one conversation.
+pub const CONVERSATION_ACTIVITY: &str = "activity";
 /// The name of the index that makes an e-mail address unique.
 pub const USER_EMAIL: &str = "email";
 /// The name of the index that makes a username unique.
 pub const USER_USERNAME: &str = "username";
+/// The name of the index that makes a chunk of a file unique. It is the one that other GridFS drivers give it.
+pub const UPLOAD_CHUNK: &str = "files_id_1_n_1";
 
 struct Index {
     collection: &'static str,
@@ -41,34 +43,25 @@ impl Index {
         Self { only_with: Some(field), ..self }
     }
 
-    fn model(self) -> (&'static str, IndexModel) {
+    fn model(self) -> IndexModel {
         let options = IndexOptions::builder()
             .name(self.name.to_owned())
             .unique(self.unique.then_some(true))
             .partial_filter_expression(self.only_with.map(|field| doc! {field: {"$exists": true}}))
             .build();
-        (self.collection, IndexModel::builder().keys(self.keys).options(options).build())
+        IndexModel::builder().keys(self.keys).options(options).build()
     }
 }
 
-fn all() -> Vec<Index> {
+/// The indexes of a collection.
+pub(crate) fn of(collection: &str) -> Vec<IndexModel> {
+    let all =
+        users().into_iter().chain(conversations()).chain(messages()).chain(activities()).chain(uploads());
+    all.filter(|index| index.collection == collection).map(Index::model).collect()
+}
+
+fn users() -> Vec<Index> {
     vec![
-        // Strict numbers; pages of messages by `seq`; the last message; unread counts; `after`.
-        Index::on(name::MESSAGES, MESSAGE_SEQ, doc! {"conversationId": 1, "seq": 1}).unique(),
-        // A client that sends again finds what it stored.
-        Index::on(
-            name::MESSAGES,
-            MESSAGE_CLIENT_ID,
-            doc! {"sender": 1, "conversationId": 1, "clientMessageId": 1},
-        )
-        .unique()
-        .only_with("clientMessageId"),
-        // Pages of messages `before` a time; `seq` orders those of one millisecond.
-        Index::on(name::MESSAGES, "conversation_time", doc! {"conversationId": 1, "createdAt": 1, "seq": 1}),
-        // A user's conversations. Not with `updatedAt`: every write of the view would rewrite a key per participant.
-        Index::on(name::CONVERSATIONS, "participants", doc! {"participants": 1}),
-        // One direct conversation between two people, under any race.
-        Index::on(name::CONVERSATIONS, DIRECT_KEY, doc! {"directKey": 1}).unique().only_with("directKey"),
         // Signing in, and one account per address.
         Index::on(name::USERS, USER_EMAIL, doc! {"email": 1}).unique(),
         // One owner per handle.
@@ -77,33 +70,57 @@ fn all() -> Vec<Index> {
         Index::on(name::USERS, "name", doc! {"nameLower": 1, "_id": 1}),
         // Searches that find few.
         Index::on(name::USERS, "terms", doc! {"terms": 1}),
+        // Who has added me: requests that wait for an answer.
+        Index::on(name::USERS, "friends", doc! {"friends": 1}),
+        // Who has blocked me, when I am deleted.
+        Index::on(name::USERS, "blocked", doc! {"blocked": 1}),
+        // The leaderboard.
+        Index::on(name::USERS, "score", doc! {"score": -1, "_id": 1}),
     ]
 }
 
-impl Store {
-    /// Makes collections and indexes that are not there yet. Several nodes may do so at the same time, and
-    /// every start may do it again: making what exists is no error. On a database with data and without
-    /// the indexes it takes as long as building them takes.
-    ///
-    /// # Errors
-    ///
-    /// When MongoDB is away, or an index of the same name but another definition exists.
-    pub async fn prepare(&self) -> Result<(), StoreError> {
-        for collection in [name::READS, name::LEASES] {
-            self.make_collection(collection).await?;
-        }
-        for (collection, model) in all().into_iter().map(Index::model) {
-            self.database().collection::<Document>(collection).create_index(model).await?;
-        }
-        Ok(())
-    }
+fn conversations() -> Vec<Index> {
+    let on = |name, keys| Index::on(name::CONVERSATIONS, name, keys);
+    vec![
+        // A user's conversations. Not with `updatedAt`: every write of the view would rewrite a key per participant.
+        on("participants", doc! {"participants": 1}),
+        // One direct conversation between two people, under any race.
+        on(DIRECT_KEY, doc! {"directKey": 1}).unique().only_with("directKey"),
+        // The conversation of an activity, and only one, under any race.
+        on(CONVERSATION_ACTIVITY, doc! {"activityId": 1}).unique().only_with("activityId"),
+    ]
+}
 
-    async fn make_collection(&self, collection: &str) -> Result<(), StoreError> {
-        match self.database().create_collection(collection).await {
-            Err(error) if matches!(error.kind.as_ref(), ErrorKind::Command(c) if c.code == NAMESPACE_EXISTS) => {
-                Ok(())
-            }
-            result => Ok(result?),
-        }
-    }
+fn messages() -> Vec<Index> {
+    let on = |name, keys| Index::on(name::MESSAGES, name, keys);
+    vec![
+        // Strict numbers; pages of messages by `seq`; the last message; unread counts; `after`.
+        on(MESSAGE_SEQ, doc! {"conversationId": 1, "seq": 1}).unique(),
+        // A client that sends again finds what it stored.
+        on(MESSAGE_CLIENT_ID, doc! {"sender": 1, "conversationId": 1, "clientMessageId": 1})
+            .unique()
+            .only_with("clientMessageId"),
+        // Pages of messages `before` a time; `seq` orders those of one millisecond.
+        on("conversation_time", doc! {"conversationId": 1, "createdAt": 1, "seq": 1}),
+        // Edits and deletions since a time. A message that was only sent is not in it, and costs it nothing.
+        on("conversation_changes", doc! {"conversationId": 1, "change.at": 1, "seq": 1})
+            .only_with("change.at"),
+    ]
+}
+
+fn activities() -> Vec<Index> {
+    let on = |name, keys| Index::on(name::ACTIVITIES, name, keys);
+    vec![
+        // The list of activities, the earliest first; the same of one type, with one participant, of one host.
+        on("time", doc! {"dateTime": 1, "_id": 1}),
+        on("type_time", doc! {"activityType": 1, "dateTime": 1, "_id": 1}),
+        on("participants_time", doc! {"participants": 1, "dateTime": 1, "_id": 1}),
+        on("host_time", doc! {"hostId": 1, "dateTime": 1, "_id": 1}),
+    ]
+}
+
+fn uploads() -> Vec<Index> {
+    // The bytes of a file, in order. Not left to the driver, which makes it with the first file of more than one chunk,
+    // and only as long as there is no other file.
+    vec![Index::on(upload::CHUNKS, UPLOAD_CHUNK, doc! {"files_id": 1, "n": 1}).unique()]
 }

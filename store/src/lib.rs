@@ -7,20 +7,28 @@
 //! | [`convert`] | LinkUp's identifiers and times to and from BSON |
 //! | [`document`] | the documents as they are stored |
 //! | [`index`] | the collections' indexes, each with the query it serves |
-//! | [`user`], [`conversation`], [`message`], [`read`] | the queries, as methods of [`Store`] |
+//! | [`user`], [`friend`], [`conversation`], [`message`], [`read`], [`activity`] | the queries, as methods of [`Store`] |
+//! | [`schema`] | collections with their validators, the schema's version and its migrations: [`Store::prepare`] |
+//! | [`upload`] | uploaded files, written and read in pieces |
+//! | [`password`] | hashes of passwords, which never leave this crate |
 //! | [`lease`] | the streamer's lease and resume point |
 //! | [`stream`] | the change stream, and documents as they were |
 
+pub mod activity;
 pub mod connect;
 pub mod conversation;
 pub mod convert;
 pub mod document;
 pub mod error;
+pub mod friend;
 pub mod index;
 pub mod lease;
 pub mod message;
+pub mod password;
 pub mod read;
+pub mod schema;
 pub mod stream;
+pub mod upload;
 pub mod user;
 
 use std::future::IntoFuture;
@@ -41,6 +49,12 @@ pub mod name {
     pub const MESSAGES: &str = "messages";
     /// [`crate::document::ReadCursor`].
     pub const READS: &str = "reads";
+    /// [`crate::document::Activity`].
+    pub const ACTIVITIES: &str = "activities";
+    /// What is known of the database itself: its schema's version.
+    pub const META: &str = "meta";
+    /// The GridFS bucket of uploaded files: `uploads.files` and `uploads.chunks`.
+    pub const UPLOADS: &str = "uploads";
     pub use crate::lease::LEASES;
 }
 
@@ -86,6 +100,12 @@ impl Store {
         self.database.collection(name::MESSAGES)
     }
 
+    /// [`name::ACTIVITIES`].
+    #[must_use]
+    pub fn activities(&self) -> Collection<document::Activity> {
+        self.database.collection(name::ACTIVITIES)
+    }
+
     /// [`name::READS`].
     #[must_use]
     pub fn reads(&self) -> Collection<document::ReadCursor> {
@@ -115,7 +135,7 @@ pub(crate) fn readable<T: serde::de::DeserializeOwned>(
 ///
 /// # Errors
 ///
-/// [`StoreError::Unavailable`] when the time is up; otherwise the action's own error, sorted.
+/// [`StoreError::TimedOut`] when the time is up; otherwise the action's own error, sorted.
 pub async fn bounded<T>(
     action: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<T, StoreError> {

@@ -1,21 +1,38 @@
 //! Queries on messages: what the group commit needs, and pages of a conversation.
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document, RawArrayBuf, doc, rawdoc, serialize_to_raw_document_buf};
-use mongodb::options::ReadConcern;
+use mongodb::bson::{
+    Bson, Document, RawArrayBuf, RawDocumentBuf, doc, rawdoc, serialize_to_raw_document_buf,
+};
+use mongodb::options::{ReadConcern, ReturnDocument};
 use protocol::{Id, Timestamp};
 use serde::Deserialize;
 
-use crate::connect::WRITE_CONCERN_TIMEOUT;
+use crate::connect::majority;
 use crate::convert::{date, oid, oids, stored};
-use crate::document::Message;
+use crate::document::{Message, MessageChange};
 use crate::error::{DUPLICATE_KEY, TRANSIENT};
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
 
 /// How many messages after a cursor are looked at to count the unread ones among them. Without it somebody who writes
-/// much and marks nothing as read would have all they ever wrote read for every list: their own messages do not
-/// count, so the bound on the count never stops the scan.
+/// much and marks nothing as read would have all they ever wrote read for every list.
 pub const UNREAD_SCAN: i64 = 5_000;
+/// How many in all conversations of a list together, as long as each gets its least. So a list never looks at more than half a
+/// million messages, and nearly always at a few dozen.
+const UNREAD_SCAN_OF_ALL: i64 = 500_000;
+/// How many of each conversation at the least: as many as are counted.
+const UNREAD_SCAN_AT_LEAST: i64 = 1_000;
+
+/// The messages of a conversation after one and up to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The conversation.
+    pub conversation: Id,
+    /// The number of the message before the first.
+    pub after: i64,
+    /// The number of the last.
+    pub last: i64,
+}
 
 /// The number and time of a conversation's last message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -76,6 +93,8 @@ pub enum Page {
     BeforeSeq(i64),
     /// The oldest of those with a higher number, deleted ones too: what a client that was away missed.
     AfterSeq(i64),
+    /// Those that were edited or deleted at or after a time, in the order of their last change.
+    ChangedSince(Timestamp),
 }
 
 impl Store {
@@ -143,6 +162,7 @@ impl Store {
         let messages = self.messages();
         let action = messages
             .find(doc! {"$or": either})
+            .batch_size(whole(keys.len() * 2))
             .read_concern(ReadConcern::majority())
             .max_time(COMMAND_TIMEOUT);
         bounded(async { action.await?.try_collect().await }).await
@@ -165,7 +185,7 @@ impl Store {
             "insert": name::MESSAGES,
             "documents": documents,
             "ordered": true,
-            "writeConcern": { "w": "majority", "wtimeout": WRITE_CONCERN_TIMEOUT.as_millis() as i64 },
+            "writeConcern": RawDocumentBuf::try_from(&majority())?,
         };
         let answer = bounded(self.database().run_raw_command(command)).await?;
         // Also beside a write error: then it is unknown whether a majority has those before it.
@@ -210,8 +230,12 @@ impl Store {
                 filter.insert("createdAt", doc! {"$lt": date(time)});
                 sort = doc! {"createdAt": -1, "seq": -1};
             }
+            Page::ChangedSince(time) => {
+                filter.insert("change.at", doc! {"$gte": date(time)});
+                sort = doc! {"change.at": 1, "seq": 1};
+            }
         }
-        let oldest_first = matches!(page, Page::AfterSeq(_));
+        let oldest_first = matches!(page, Page::AfterSeq(_) | Page::ChangedSince(_));
         if !oldest_first {
             filter.insert("isDeleted", false);
         }
@@ -236,9 +260,61 @@ impl Store {
         bounded(messages.find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT)).await
     }
 
-    /// For each (conversation, cursor), how many messages of others than `reader` come after the cursor; counted up
-    /// to `cap`, and exact where no more than [`UNREAD_SCAN`] messages come after it: of more, only the newest are
-    /// looked at. One command for all of them.
+    /// Those of these messages that exist. One command, none if there is nothing to ask.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing was changed.
+    pub async fn messages_by_id(&self, ids: &[Id]) -> Result<Vec<Message>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let messages = self.messages().clone_with_type::<RawDocumentBuf>();
+        let action = messages
+            .find(doc! {"_id": {"$in": oids(ids.iter().copied())}})
+            .batch_size(whole(ids.len()))
+            .max_time(COMMAND_TIMEOUT);
+        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        Ok(readable(name::MESSAGES, &rows))
+    }
+
+    /// Edits a message, or deletes it where there is no `content`, if it is not deleted and still at the revision before the change's;
+    /// otherwise nothing is returned. A classic update of whole fields: the change stream then carries all of `change`.
+    /// One command.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn change_message(
+        &self,
+        id: Id,
+        change: &MessageChange,
+        content: Option<&str>,
+    ) -> Result<Option<Message>, StoreError> {
+        let before = (change.rev > 1).then_some(change.rev - 1);
+        // Of a message that was never changed, `change.rev` is null to a query.
+        let filter = doc! {"_id": oid(id), "isDeleted": false, "change.rev": before};
+        let mut fields = doc! {
+            "content": content.unwrap_or_default(),
+            "updatedAt": date(change.at),
+            "change": mongodb::bson::serialize_to_bson(change)?,
+        };
+        let mut update = doc! {};
+        match content {
+            Some(_) => drop(fields.insert("editedAt", date(change.at))),
+            None => {
+                fields.insert("isDeleted", true);
+                update.insert("$unset", doc! {"attachmentUrl": ""});
+            }
+        }
+        update.insert("$set", fields);
+        let messages = self.messages();
+        bounded(messages.find_one_and_update(filter, update).return_document(ReturnDocument::After)).await
+    }
+
+    /// How many messages of others than `reader` there are in each of these stretches; of a stretch with more than
+    /// [`UNREAD_SCAN`] messages only the newest are looked at, and of many long ones fewer. One command for all of them, none if
+    /// there is nothing to count.
     ///
     /// # Errors
     ///
@@ -246,46 +322,45 @@ impl Store {
     pub async fn unread_counts(
         &self,
         reader: Id,
-        cursors: &[(Id, i64)],
-        cap: i64,
+        stretches: &[Stretch],
     ) -> Result<Vec<(Id, i64)>, StoreError> {
         #[derive(Deserialize)]
-        struct Count {
+        struct Row {
+            #[serde(rename = "_id", with = "stored")]
+            conversation: Id,
             n: i64,
         }
-        #[derive(Deserialize)]
-        struct Row {
-            #[serde(with = "stored")]
-            c: Id,
-            unread: Vec<Count>,
-        }
-        if cursors.is_empty() {
+        if stretches.is_empty() {
             return Ok(Vec::new());
         }
-        let asked: Vec<Document> = cursors.iter().map(|(c, seq)| doc! {"c": oid(*c), "seq": *seq}).collect();
-        let count = doc! {
-            "from": name::MESSAGES, "localField": "c", "foreignField": "conversationId", "as": "unread",
-            "let": {"seq": "$seq"},
-            "pipeline": [
-                {"$match": {"$expr": {"$gt": ["$seq", "$$seq"]}}},
-                // The order of the index, so nothing is sorted.
-                {"$sort": {"seq": -1}},
-                {"$limit": UNREAD_SCAN},
-                {"$match": {"sender": {"$ne": oid(reader)}, "isDeleted": false}},
-                {"$limit": cap},
-                {"$count": "n"},
-            ],
-        };
-        let pipeline = [doc! {"$documents": asked}, doc! {"$lookup": count}, doc! {"$project": {"seq": 0}}];
-        let action = self
-            .database()
+        let most = scan(stretches.len());
+        let each: Vec<Document> = stretches
+            .iter()
+            .map(|stretch| {
+                let after = stretch.after.max(stretch.last.saturating_sub(most));
+                doc! {"conversationId": oid(stretch.conversation), "seq": {"$gt": after, "$lte": stretch.last}}
+            })
+            .collect();
+        let pipeline = [
+            doc! {"$match": {"$or": each}},
+            doc! {"$match": {"sender": {"$ne": oid(reader)}, "isDeleted": false}},
+            doc! {"$group": {"_id": "$conversationId", "n": {"$sum": 1_i64}}},
+        ];
+        let messages = self.messages();
+        let action = messages
             .aggregate(pipeline)
-            .batch_size(whole(cursors.len()))
+            .batch_size(whole(stretches.len()))
             .max_time(COMMAND_TIMEOUT)
             .with_type::<Row>();
         let rows: Vec<Row> = bounded(async { action.await?.try_collect().await }).await?;
-        Ok(rows.iter().map(|row| (row.c, row.unread.first().map_or(0, |count| count.n))).collect())
+        Ok(rows.into_iter().map(|row| (row.conversation, row.n)).collect())
     }
+}
+
+/// How many messages of each of so many stretches are looked at.
+fn scan(stretches: usize) -> i64 {
+    let share = UNREAD_SCAN_OF_ALL / i64::try_from(stretches).unwrap_or(i64::MAX).max(1);
+    share.clamp(UNREAD_SCAN_AT_LEAST, UNREAD_SCAN)
 }
 
 /// A batch size with which `n` rows and the notice that there are no more come in one answer.

@@ -1,18 +1,35 @@
 //! Queries on read cursors.
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document, doc};
-use mongodb::options::ReturnDocument;
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use protocol::{Id, Timestamp};
+use serde::Deserialize;
 
-use crate::connect::WRITE_CONCERN_TIMEOUT;
+use crate::connect::majority;
+use crate::conversation::MAX_PARTICIPANTS;
 use crate::convert::{date, oid};
 use crate::document::{ReadCursor, ReadKey};
 use crate::message::whole;
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
 
 /// How many moves a cursor remembers.
-const MARKS: i32 = 16;
+pub(crate) const MARKS: i32 = 16;
+
+/// As many cursors as the largest conversation has come in one answer.
+const READERS: u32 = MAX_PARTICIPANTS as u32 + 1;
+
+/// How far somebody has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Reading {
+    /// Whose, and where.
+    #[serde(rename = "_id")]
+    pub key: ReadKey,
+    /// Everything up to this number is read.
+    pub seq: i64,
+    /// Everything up to this number is from before their time.
+    #[serde(default)]
+    pub from: i64,
+}
 
 impl ReadKey {
     fn document(self) -> Document {
@@ -31,46 +48,56 @@ impl Store {
             return Ok(Vec::new());
         }
         let wanted: Vec<Document> = keys.iter().map(|key| key.document()).collect();
-        let reads = self.reads();
+        let reads = self.reads().clone_with_type::<RawDocumentBuf>();
         let action =
             reads.find(doc! {"_id": {"$in": wanted}}).batch_size(whole(keys.len())).max_time(COMMAND_TIMEOUT);
-        bounded(async { action.await?.try_collect().await }).await
+        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        Ok(readable(name::READS, &rows))
     }
 
-    /// Moves a cursor to `seq`, unless it is there or further already, and returns where it is. One command.
+    /// Moves cursors forward, each to its `seq` unless it is there or further already. One command for all of them, none if
+    /// there is nothing to move; two where a cursor is made at the same moment by somebody else.
     ///
     /// # Errors
     ///
     /// [`StoreError`]. Doing it again is harmless.
-    pub async fn advance_cursor(
-        &self,
-        key: ReadKey,
-        seq: i64,
-        at: Timestamp,
-    ) -> Result<ReadCursor, StoreError> {
-        match self.try_advance(key, seq, at).await {
-            // Two first moves raced to make the document; now it is there.
-            Err(error) if error.is_duplicate() => self.try_advance(key, seq, at).await,
-            result => result,
+    pub async fn advance_cursors(&self, moves: &[(ReadKey, i64)], at: Timestamp) -> Result<(), StoreError> {
+        if moves.is_empty() {
+            return Ok(());
         }
+        let marks = doc! {"$ifNull": ["$marks", []]};
+        let updates = moves.iter().map(|(key, seq)| {
+            let mark = doc! {"seq": *seq, "at": date(at)};
+            let moved = doc! {"$slice": [{"$concatArrays": [marks.clone(), [mark]]}, -MARKS]};
+            // A pipeline, so that an idle repetition changes nothing: MongoDB then writes nothing either.
+            let update = vec![doc! {"$set": {
+                "marks": {"$cond": [{"$gt": [*seq, {"$ifNull": ["$seq", 0]}]}, moved, marks.clone()]},
+                "seq": {"$max": ["$seq", *seq]},
+            }}];
+            doc! {"q": {"_id": key.document()}, "u": update, "upsert": true}
+        });
+        self.update_many_documents(name::READS, updates.collect(), majority()).await
     }
 
-    async fn try_advance(&self, key: ReadKey, seq: i64, at: Timestamp) -> Result<ReadCursor, StoreError> {
-        let marks = doc! {"$ifNull": ["$marks", []]};
-        let mark = doc! {"seq": seq, "at": date(at)};
-        let moved = doc! {"$slice": [{"$concatArrays": [marks.clone(), [mark]]}, -MARKS]};
-        // A pipeline, so that an idle repetition changes nothing: MongoDB then writes nothing either.
-        let update = vec![doc! {"$set": {
-            "marks": {"$cond": [{"$gt": [seq, {"$ifNull": ["$seq", 0]}]}, moved, marks]},
-            "seq": {"$max": ["$seq", seq]},
-        }}];
-        let reads = self.reads();
+    /// How far the members of a conversation have read: for each, the last message when they joined and the last that they
+    /// have read. Of those who have left, too, as long as there are not more cursors than
+    /// a conversation can have members. One command.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing was changed.
+    pub async fn reading(&self, conversation: Id) -> Result<Vec<Reading>, StoreError> {
+        // The keys of one conversation lie side by side in the index on `_id`.
+        let c = oid(conversation);
+        let keys = doc! {"$gte": {"c": c, "u": Bson::MinKey}, "$lte": {"c": c, "u": Bson::MaxKey}};
+        let reads = self.reads().clone_with_type::<Reading>();
         let action = reads
-            .find_one_and_update(doc! {"_id": key.document()}, update)
-            .upsert(true)
-            .return_document(ReturnDocument::After);
-        let cursor = bounded(action).await?;
-        Ok(cursor.unwrap_or(ReadCursor { key, seq, from: 0, marks: Vec::new() }))
+            .find(doc! {"_id": keys})
+            .projection(doc! {"seq": 1, "from": 1})
+            .limit(i64::from(READERS))
+            .batch_size(READERS + 1)
+            .max_time(COMMAND_TIMEOUT);
+        bounded(async { action.await?.try_collect().await }).await
     }
 
     /// Moves the cursors of members who are about to join to `seq`, so that nothing from before their time counts as
@@ -95,7 +122,6 @@ impl Store {
                 }
             })
             .collect();
-        let wtimeout = WRITE_CONCERN_TIMEOUT.as_millis() as i64;
-        self.update_many_documents(name::READS, updates, doc! {"w": "majority", "wtimeout": wtimeout}).await
+        self.update_many_documents(name::READS, updates, majority()).await
     }
 }
