@@ -1,30 +1,52 @@
 //! Responses and errors.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use protocol::ErrorCode;
-use protocol::body::Invalid;
 use protocol::code::ApiError;
+use protocol::input::Invalid;
 use serde::Serialize;
 use service::batcher::Refused;
 use store::StoreError;
 use tracing::{debug, error};
 
-/// A whole response: everything the api says fits into memory.
-pub(crate) type Answer = Response<Full<Bytes>>;
+/// Why a body that is being sent breaks off.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// JSON, whole, or a file that streams.
+pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
+/// A response.
+pub(crate) type Answer = Response<Body>;
 
-/// Seconds after which trying again makes sense, when MongoDB is away or the api is overloaded.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// After this trying again makes sense, when MongoDB is away or the api is overloaded.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a request is not answered with what it asked for. The client sees all of it, so nothing internal is in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure(pub(crate) ApiError);
+pub(crate) struct Failure {
+    pub(crate) error: ApiError,
+    /// When to come back.
+    retry_after: Option<Duration>,
+}
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self(ApiError::new(code, message))
+        ApiError::new(code, message).into()
+    }
+
+    /// Too many requests; one more is taken after `wait`.
+    pub(crate) fn throttled(wait: Duration) -> Self {
+        let failure = Self::new(ErrorCode::TooManyRequests, "Too many requests, please try again later");
+        Self { retry_after: Some(wait), ..failure }
+    }
+
+    pub(crate) fn conflict(message: &str) -> Self {
+        Self::new(ErrorCode::Conflict, message)
     }
 
     pub(crate) fn unauthorized(message: &str) -> Self {
@@ -50,14 +72,17 @@ impl Failure {
     }
 
     pub(crate) fn response(&self) -> Answer {
-        let code = self.0.code;
+        let code = self.error.code;
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(status, &self.0);
-        match code {
-            ErrorCode::Unavailable => set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS),
-            // What is left of the body will not be read, so the connection cannot be used again.
-            ErrorCode::TooLarge | ErrorCode::RequestTimeout => set(&mut response, CONNECTION, "close"),
-            _ => {}
+        let mut response = json(status, &self.error);
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, and never so early that it would be refused again.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        // What is left of the body will not be read, so the connection cannot be used again.
+        if matches!(code, ErrorCode::TooLarge | ErrorCode::RequestTimeout) {
+            set(&mut response, CONNECTION, "close");
         }
         response
     }
@@ -65,19 +90,22 @@ impl Failure {
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        Self(error)
+        let retry_after = (error.code == ErrorCode::Unavailable).then_some(TRY_AGAIN_AFTER);
+        Self { error, retry_after }
     }
 }
 
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
-        Self(invalid.into())
+        ApiError::from(invalid).into()
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        if error.is_unavailable() {
+        if matches!(error, StoreError::Contended) {
+            Self::conflict("This keeps changing, please try again")
+        } else if error.is_unavailable() {
             debug!(%error, "MongoDB is away");
             Self::unavailable()
         } else if error.is_duplicate() {
@@ -105,10 +133,20 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Answer {
         // Maps with keys that are not text fail, and the answers have none.
         Err(error) => return Failure::fault(error).response(),
     };
-    let mut response = Response::new(Full::from(text));
+    let mut response = Response::new(whole(text));
     *response.status_mut() = status;
     set(&mut response, CONTENT_TYPE, "application/json");
     response
+}
+
+/// A body that is there already.
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+/// That something was done.
+pub(crate) fn done() -> Answer {
+    ok(&protocol::model::Success { success: true })
 }
 
 pub(crate) fn ok<T: Serialize>(body: &T) -> Answer {
@@ -120,9 +158,11 @@ pub(crate) fn created<T: Serialize>(body: &T) -> Answer {
 }
 
 /// 405, with the methods that would do.
-pub(crate) fn method_not_allowed(allowed: &'static str) -> Answer {
+pub(crate) fn method_not_allowed(allowed: &str) -> Answer {
     let mut response = Failure::new(ErrorCode::MethodNotAllowed, "Method not allowed").response();
-    set(&mut response, ALLOW, allowed);
+    if let Ok(allowed) = HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
     response
 }
 

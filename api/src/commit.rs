@@ -25,7 +25,7 @@ mod lane;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::body::SendMessage;
+use protocol::body::NewMessage;
 use protocol::route::{LANES, lane};
 use protocol::{ErrorCode, Id};
 use service::batcher::{Batcher, Limits, Refused};
@@ -51,7 +51,7 @@ pub(crate) struct Send {
     pub(crate) sender: Id,
     /// The sender's profile, where it is known already.
     pub(crate) profile: Option<Arc<Profile>>,
-    pub(crate) body: SendMessage,
+    pub(crate) body: NewMessage,
     /// When it arrived here: its patience runs from then.
     pub(crate) since: Instant,
 }

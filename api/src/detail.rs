@@ -1,44 +1,57 @@
 //! Conversations with all that a response tells of them: the last message and its readers, how many are unread, who takes
-//! part. Three commands, all at once, however many conversations there are.
+//! part. At most three commands, all at once, however many conversations there are.
 
 use protocol::{Id, model};
 use rustc_hash::{FxHashMap, FxHashSet};
 use store::conversation::{Listed, SMALL};
 use store::document::{Message, ReadKey};
+use store::message::Stretch;
+use store::read::Reading;
 use store::{Store, StoreError};
 
-use crate::render::Context;
+use crate::app::App;
+use crate::render::{Context, Pen};
 
 /// Up to so many unread messages are counted; see also [`store::message::UNREAD_SCAN`].
 const MAX_UNREAD: i64 = 999;
 
 /// What it takes to render conversations.
-pub(crate) struct Detail {
+pub(crate) struct Detail<'a> {
     caller: Id,
     listed: Vec<Listed>,
     /// With a single conversation: a page of its messages.
     messages: Vec<Message>,
-    context: Context,
+    context: Context<'a>,
     unread: FxHashMap<Id, i64>,
 }
 
-impl Detail {
+impl<'p> Detail<'p> {
     pub(crate) async fn load(
-        store: &Store,
+        app: &'p App,
         caller: Id,
         listed: Vec<Listed>,
         messages: Vec<Message>,
     ) -> Result<Self, StoreError> {
+        let store = &app.store;
         let (keys, behind) = (others_cursors(&listed, caller), behind(&listed));
         let people = people(&listed, &messages);
-        let (cursors, counts, profiles) = tokio::try_join!(
+        let counted = counted(&listed, &messages);
+        let (cursors, counts, profiles, reading) = tokio::try_join!(
             store.read_cursors(&keys),
-            store.unread_counts(caller, &behind, MAX_UNREAD),
+            store.unread_counts(caller, &behind),
             store.profiles(&people),
+            reading(store, counted),
         )?;
         let own = listed.iter().filter_map(|listed| listed.cursor.clone());
-        let context = Context::new(caller, profiles, own.chain(cursors));
+        let own = own.chain(listed.iter().filter_map(|listed| listed.others.clone()).flatten());
+        let context =
+            Context::new(Pen::new(&app.config.links), caller, profiles, own.chain(cursors)).counting(reading);
         Ok(Self { caller, listed, messages, context, unread: counts.into_iter().collect() })
+    }
+
+    /// Those of these people, who are named, whose accounts are gone.
+    pub(crate) fn gone(&self, ids: &[Id]) -> Vec<Id> {
+        ids.iter().copied().filter(|id| !self.context.knows(*id)).collect()
     }
 
     /// All of them.
@@ -71,15 +84,34 @@ impl Detail {
         model::Conversation {
             update,
             last_message: last.map(|last| self.context.message(last, &readers)),
-            unread_count: self.unread.get(&conversation.id).copied().unwrap_or(0),
+            unread_count: self.unread.get(&conversation.id).map_or(0, |count| (*count).min(MAX_UNREAD)),
             messages: None,
         }
     }
 }
 
-/// The cursors, other than the caller's own, that `readBy` tells of.
+/// The conversation in which readers are counted and not named: a large one whose messages are shown.
+fn counted(listed: &[Listed], messages: &[Message]) -> Option<Id> {
+    match listed {
+        [one] if one.size > SMALL && !messages.is_empty() => Some(one.conversation.id),
+        _ => None,
+    }
+}
+
+/// How far everybody has read in a conversation, if one is asked about.
+pub(crate) async fn reading(
+    store: &Store,
+    conversation: Option<Id>,
+) -> Result<Option<Vec<Reading>>, StoreError> {
+    match conversation {
+        Some(id) => store.reading(id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The cursors, other than the caller's own, that `readBy` tells of and that are not there yet.
 fn others_cursors(listed: &[Listed], caller: Id) -> Vec<ReadKey> {
-    let told = listed.iter().filter(|one| one.last.is_some() && one.size <= SMALL);
+    let told = listed.iter().filter(|one| one.last.is_some() && one.size <= SMALL && one.others.is_none());
     told.flat_map(|one| {
         let others = one.conversation.participants.iter().filter(move |user| **user != caller);
         others.map(|&user| ReadKey { conversation: one.conversation.id, user })
@@ -87,12 +119,12 @@ fn others_cursors(listed: &[Listed], caller: Id) -> Vec<ReadKey> {
     .collect()
 }
 
-/// The conversations in which something comes after the caller's cursor. Where the cursor is at the end, nothing is
-/// unread without looking.
-fn behind(listed: &[Listed]) -> Vec<(Id, i64)> {
+/// What comes after the caller's cursors. Where a cursor is at the end, nothing is unread without looking.
+fn behind(listed: &[Listed]) -> Vec<Stretch> {
     let places = listed.iter().filter_map(|one| {
-        let cursor = one.cursor.as_ref().map_or(0, |cursor| cursor.seq);
-        (one.last.as_ref()?.seq > cursor).then_some((one.conversation.id, cursor))
+        let after = one.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+        let last = one.last.as_ref()?.seq;
+        (last > after).then_some(Stretch { conversation: one.conversation.id, after, last })
     });
     places.collect()
 }

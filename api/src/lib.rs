@@ -5,17 +5,18 @@
 //! |---|---|
 //! | [`config`] | [`Config`]: the settings |
 //! | `server` | accepting, serving and draining HTTP/1.1 connections |
-//! | `route` | method and path to a [`Route`](route::Route) |
+//! | [`endpoint`] | every way to call the api, in one table |
 //! | `request` | bodies, queries and tokens of requests, checked |
-//! | `fields` | the fields of a JSON body, checked |
 //! | `answer` | responses and errors |
 //! | `app` | what every handler works with |
-//! | `handle` | one function for each route |
+//! | `handle` | one function for each endpoint |
+//! | [`openapi`] | the OpenAPI document, made of the table |
 //! | `people` | who is it? Coalesced lookups of users, never cached |
 //! | `detail` | conversations with all that a response tells of them |
 //! | `render` | stored documents as the frontend sees them |
-//! | [`password`] | Argon2id, off the asynchronous threads |
+//! | `password` | hashing, off the asynchronous threads |
 //! | `commit` | group commit: the write path of messages |
+//! | `marks` | marks of messages as read, coalesced |
 //! | `view` | the conversations' view of their last message, written behind |
 //! | `metrics` | what operators see |
 
@@ -24,14 +25,15 @@ mod app;
 mod commit;
 pub mod config;
 mod detail;
-mod fields;
+pub mod endpoint;
 mod handle;
+mod marks;
 mod metrics;
-pub mod password;
+pub mod openapi;
+mod password;
 mod people;
 mod render;
 mod request;
-mod route;
 mod server;
 mod view;
 

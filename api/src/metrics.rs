@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     pub(crate) expired: IntCounter,
     pub(crate) overloads: IntCounter,
     pub(crate) views: IntCounter,
+    pub(crate) throttled: IntCounter,
+    pub(crate) marks: Histogram,
 }
 
 /// Registration fails only if a name is used twice or not well-formed, which the first start would show.
@@ -40,8 +42,12 @@ pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     );
     Metrics {
         requests: requests.expect(NAMES),
-        batch: register_histogram!("linkup_api_commit_batch_messages", "Messages per group commit", sizes)
-            .expect(NAMES),
+        batch: register_histogram!(
+            "linkup_api_commit_batch_messages",
+            "Messages per group commit",
+            sizes.clone()
+        )
+        .expect(NAMES),
         lane_wait: time("linkup_api_lane_wait_seconds", "Time a message waits for its lane"),
         commit: time("linkup_api_commit_seconds", "Duration of a group commit, retries included"),
         committed: counter("linkup_api_messages_committed_total", "Messages stored"),
@@ -59,6 +65,12 @@ pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         ),
         expired: counter("linkup_api_messages_expired_total", "Messages given up because MongoDB was away"),
         overloads: counter("linkup_api_messages_overload_total", "Messages refused because a lane was full"),
+        throttled: counter(
+            "linkup_api_throttled_total",
+            "Registrations, logins and uploads refused because of too many before",
+        ),
+        marks: register_histogram!("linkup_api_marks_batch", "Messages marked as read per batch", sizes)
+            .expect(NAMES),
         views: counter("linkup_api_views_written_total", "Views of last messages written"),
     }
 });

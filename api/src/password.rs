@@ -1,11 +1,9 @@
-//! Argon2id, off the asynchronous threads.
+//! Passwords are hashed and compared off the asynchronous threads.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
+use store::password::{HashError, PasswordHash};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::Failure;
@@ -15,31 +13,6 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many requests may wait for their turn, for each that has it. The last of them waits about a second; who comes
 /// after is told at once to come back, rather than after a wait that would lead nowhere.
 const WAITING_PER_TURN: usize = 32;
-
-/// The hash of a password nobody knows, with the same parameters as real ones.
-const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bGlua3VwLW5vYm9keS1zYWx0$\
-                            5gv+wXJGJrTMBZP3UzoWT3QDUyIb7ZJR9Z+IDqjkVZ0";
-
-/// Hashes a password with a fresh salt: Argon2id, 19 MiB, two passes, one lane, the crate's and OWASP's
-/// recommendation. Takes tens of milliseconds of the calling thread.
-///
-/// # Errors
-///
-/// When the system has no entropy for the salt.
-pub fn hash(password: &str) -> Result<String, Error> {
-    let hash: PasswordHash = Argon2::default().hash_password(password.as_bytes())?;
-    Ok(hash.to_string())
-}
-
-/// Whether `password` is the one that was hashed. An error is a hash that cannot be read.
-fn verify(password: &str, hash: &str) -> Result<bool, Error> {
-    let hash = PasswordHash::new(hash)?;
-    match Argon2::default().verify_password(password.as_bytes(), &hash) {
-        Ok(()) => Ok(true),
-        Err(Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
 
 /// Hashes and verifies on at most half of the cores: each hash takes 19 MiB and a core, and the other half is for the
 /// messages of those who are signed in already.
@@ -68,24 +41,24 @@ impl Passwords {
         Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(turns)) }
     }
 
-    pub(crate) async fn hash(&self, password: String) -> Result<String, Failure> {
-        self.work(move || hash(&password)).await
+    pub(crate) async fn hash(&self, password: String) -> Result<PasswordHash, Failure> {
+        self.work(move || PasswordHash::of(&password)).await
     }
 
     /// Whether `password` belongs to `hash`. Without a hash it takes as long and says no, so that the time of
     /// an answer does not tell whether an address is registered.
-    pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Failure> {
-        self.work(move || match hash {
-            Some(hash) => verify(&password, &hash),
-            None => verify(&password, NOBODYS_HASH).map(|_| false),
-        })
-        .await
+    pub(crate) async fn verify(&self, password: String, hash: Option<PasswordHash>) -> Result<bool, Failure> {
+        let (hash, known) = match hash {
+            Some(hash) => (hash, true),
+            None => (PasswordHash::nobodys(), false),
+        };
+        self.work(move || hash.verify(&password).map(|right| right && known)).await
     }
 
     async fn work<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
-        F: FnOnce() -> Result<T, Error> + Send + 'static,
+        F: FnOnce() -> Result<T, HashError> + Send + 'static,
     {
         let turn = self.turn().await?;
         let worked = tokio::task::spawn_blocking(move || {
@@ -109,23 +82,6 @@ impl Passwords {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_hash_verifies_its_password_only_and_is_salted() {
-        let one = hash("correct horse").unwrap();
-        assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
-        assert!(verify("correct horse", &one).unwrap());
-        assert!(!verify("wrong horse", &one).unwrap());
-        assert_ne!(one, hash("correct horse").unwrap());
-        assert!(verify("x", "plain text").is_err());
-    }
-
-    #[test]
-    fn nobodys_hash_costs_as_much_as_a_real_one() {
-        assert!(!verify("anything", NOBODYS_HASH).unwrap());
-        let parameters = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(parameters(NOBODYS_HASH), parameters(&hash("x").unwrap()));
-    }
-
     #[tokio::test]
     async fn whoever_finds_no_place_to_wait_is_told_so_at_once() {
         let passwords = Passwords::with_turns(1);
@@ -135,7 +91,7 @@ mod tests {
             assert!(poll_once(one.as_mut()).is_pending());
         }
         let refused = passwords.turn().await.err().unwrap();
-        assert_eq!(refused.0.code, protocol::ErrorCode::Unavailable);
+        assert_eq!(refused.error.code, protocol::ErrorCode::Unavailable);
         assert!(refused.response().headers().contains_key(hyper::header::RETRY_AFTER));
         // A place is free again when one of them goes away.
         waiting.pop();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use protocol::Id;
+use protocol::id::distinct;
 use rustc_hash::FxHashMap;
 use service::batcher::{Batcher, Limits};
 use store::Store;
@@ -38,10 +39,7 @@ impl People {
 }
 
 async fn look_up(store: Store, ids: Vec<Id>) -> Vec<Found> {
-    let mut distinct = ids.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
-    match store.profiles(&distinct).await {
+    match store.profiles(&distinct(ids.iter().copied())).await {
         Ok(profiles) => {
             let found: FxHashMap<Id, Arc<Profile>> =
                 profiles.into_iter().map(|profile| (profile.id, Arc::new(profile))).collect();

@@ -1,21 +1,19 @@
 //! Bodies, queries and tokens of requests, checked.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use protocol::body::Invalid;
+use protocol::input::{Field, Invalid, Problem, Whole, field};
+use protocol::upload::{Given, Links};
 use protocol::{ErrorCode, Timestamp};
-use store::message::Page;
+use serde_json::{Value, json};
+use service::leftover::discard;
 
 use crate::answer::Failure;
-
-/// The largest body of a REST request: the longest message, every character of it escaped, and room to spare.
-pub(crate) const MAX_BODY: usize = 64 << 10;
 
 /// The token of the `Authorization` header, if there is one.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -35,103 +33,130 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
+/// What of a body that is too large is read on and dropped, in bytes: a connection that is closed while the other side still sends
+/// is reset, and with it goes the answer.
+const DISCARDED: u64 = 4 << 20;
+
 /// Reads a body of at most `limit` bytes that arrives within `timeout`.
-pub(crate) async fn body(body: Incoming, limit: usize, timeout: Duration) -> Result<Bytes, Failure> {
-    let too_large = || Failure::new(ErrorCode::TooLarge, "The body is too large");
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+pub(crate) async fn body(mut body: Incoming, limit: usize, timeout: Duration) -> Result<Bytes, Failure> {
+    let read = async {
+        if body.size_hint().lower() > limit as u64 {
+            return Ok(None);
+        }
+        let mut read = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                if read.len() + data.len() > limit {
+                    return Ok(None);
+                }
+                read.extend_from_slice(&data);
+            }
+        }
+        Ok::<_, hyper::Error>(Some(read.freeze()))
+    };
+    match tokio::time::timeout(timeout, read).await {
+        Ok(Ok(Some(read))) => Ok(read),
+        Ok(Ok(None)) => {
+            discard(body, DISCARDED, timeout);
+            Err(Failure::new(ErrorCode::TooLarge, "The body is too large"))
+        }
         Ok(Err(_)) => Err(Invalid::new("body", "was cut short").into()),
         Err(_) => Err(Failure::new(ErrorCode::RequestTimeout, "The body did not arrive in time")),
     }
 }
 
-/// The parameters of a query string. Unknown ones are ignored, of repeated ones the first counts.
-pub(crate) struct Query<'a>(Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>);
+/// The address of a picture or file as it is stored. An upload's must be one that was given out here, or whoever names
+/// any upload would be given an address of it.
+pub(crate) fn stored_link(links: &Links, link: String, field: &'static str) -> Result<String, Invalid> {
+    match links.recognise(&link, Timestamp::now()) {
+        Given::Upload(stored) => Ok(stored),
+        Given::Expired => Err(Invalid::new(field, "has expired: take it from a new answer")),
+        Given::Other if link.starts_with('/') => Err(Invalid::new(field, "is not the address of an upload")),
+        Given::Other => Ok(link),
+    }
+}
 
 /// Pages are found by skipping what comes before, which MongoDB reads to do so: further back, lists of messages go on
 /// with `before`, and searches with more words.
-const PAGES: RangeInclusive<u32> = 1..=100;
-const LIMITS: RangeInclusive<u32> = 1..=100;
+pub(crate) type PageNumber = Whole<1, 100>;
+/// How many items a page has.
+pub(crate) type Limit = Whole<1, 100>;
+
 const DEFAULT_LIMIT: u32 = 20;
-/// The longest search, in bytes.
-const MAX_SEARCH: usize = 200;
 
-impl<'a> Query<'a> {
-    pub(crate) fn parse(query: Option<&'a str>) -> Self {
-        Self(form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect())
-    }
+/// How many items a page has, and how many come before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) skip: u64,
+    pub(crate) limit: u32,
+}
 
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
+impl Window {
+    pub(crate) fn new(page: Option<PageNumber>, limit: Option<Limit>) -> Self {
+        let limit = limit.map_or(DEFAULT_LIMIT, |limit| u32::try_from(limit.0).unwrap_or(DEFAULT_LIMIT));
+        let before = page.map_or(0, |page| u64::try_from(page.0 - 1).unwrap_or_default());
+        Self { skip: before * u64::from(limit), limit }
     }
+}
 
-    /// How many items a page has.
-    pub(crate) fn limit(&self) -> Result<u32, Invalid> {
-        let problem = Invalid::new("limit", "must be a whole number from 1 to 100");
-        self.number("limit", LIMITS, problem).map(|limit| limit.unwrap_or(DEFAULT_LIMIT))
-    }
-
-    /// How many items come before the page.
-    pub(crate) fn skip(&self, limit: u32) -> Result<u64, Invalid> {
-        let problem = Invalid::new("page", "must be a whole number from 1 to 100");
-        let page = self.number("page", PAGES, problem)?.unwrap_or(1);
-        Ok(u64::from(page - 1) * u64::from(limit))
-    }
-
-    /// What to search for; empty where nothing is.
-    pub(crate) fn search(&self) -> Result<&str, Invalid> {
-        match self.text("search").unwrap_or_default() {
-            text if text.len() > MAX_SEARCH => Err(Invalid::new("search", "is too long")),
-            // No name has any, and MongoDB takes no pattern with a NUL in it.
-            text if text.contains(char::is_control) => {
-                Err(Invalid::new("search", "must not contain control characters"))
-            }
-            text => Ok(text),
-        }
-    }
-
-    /// Which messages are asked for.
-    pub(crate) fn messages(&self, limit: u32) -> Result<Page, Invalid> {
-        match (self.text("before"), self.text("after")) {
-            (Some(_), Some(_)) => Err(Invalid::new("before", "cannot be combined with after")),
-            (Some(before), None) => before_page(before),
-            (None, Some(after)) => after
-                .parse()
-                .ok()
-                .filter(|seq| *seq >= 0)
-                .map(Page::AfterSeq)
-                .ok_or(Invalid::new("after", "must be a seq, 0 or more")),
-            (None, None) => Ok(Page::Newest { skip: self.skip(limit)? }),
-        }
-    }
-
-    fn number(
-        &self,
-        name: &str,
-        range: RangeInclusive<u32>,
-        problem: Invalid,
-    ) -> Result<Option<u32>, Invalid> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        text.parse().ok().filter(|number| range.contains(number)).map(Some).ok_or(problem)
-    }
+/// A place in a conversation, as `before` tells it: a message's number, or a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Seq(i64),
+    Time(Timestamp),
 }
 
 /// No conversation has as many messages, and as milliseconds it is a day in 1973: a larger number is a time.
 const MAX_SEQ: i64 = 100_000_000_000;
 
-fn before_page(text: &str) -> Result<Page, Invalid> {
-    match text.parse::<i64>() {
-        Ok(seq @ 0..=MAX_SEQ) => return Ok(Page::BeforeSeq(seq)),
-        // What `Date.now()` and `getTime()` give.
-        Ok(millis) if millis > MAX_SEQ => return Ok(Page::BeforeTime(Timestamp::from_millis(millis))),
-        _ => {}
+impl Field for Place {
+    const REQUIRED: bool = true;
+
+    fn read(value: Option<Value>) -> Result<Self, Problem> {
+        let text = field::text(value)?;
+        match text.parse::<i64>() {
+            Ok(seq @ 0..=MAX_SEQ) => return Ok(Self::Seq(seq)),
+            // What `Date.now()` and `getTime()` give.
+            Ok(millis) if (MAX_SEQ..=MAX_TIME).contains(&millis) => {
+                return Ok(Self::Time(Timestamp::from_millis(millis)));
+            }
+            _ => {}
+        }
+        let problem = || "must be a time (ISO 8601, or milliseconds) or a seq".into();
+        Timestamp::parse(&text).map(Self::Time).ok_or_else(problem)
     }
-    let problem = Invalid::new("before", "must be a time (ISO 8601, or milliseconds) or a seq");
-    Timestamp::parse(text).map(Page::BeforeTime).ok_or(problem)
+
+    fn schema() -> Value {
+        json!({"type": "string"})
+    }
+}
+
+/// The end of the year 9999, in milliseconds.
+const MAX_TIME: i64 = 253_402_300_799_999;
+
+/// Words to search for. No name has control characters in it, and MongoDB takes no pattern with a NUL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Words(pub(crate) String);
+
+/// The longest search, in bytes, and the most words of it.
+const MAX_SEARCH: usize = 200;
+const MAX_WORDS: usize = 10;
+
+impl Field for Words {
+    const REQUIRED: bool = true;
+
+    fn read(value: Option<Value>) -> Result<Self, Problem> {
+        match field::text(value)? {
+            text if text.len() > MAX_SEARCH => Err("is too long".into()),
+            text if text.split_whitespace().count() > MAX_WORDS => Err("has too many words".into()),
+            text if text.contains(char::is_control) => Err("must not contain control characters".into()),
+            text => Ok(Self(text)),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string", "maxLength": MAX_SEARCH})
+    }
 }
 
 #[cfg(test)]
@@ -166,43 +191,33 @@ mod tests {
         assert!(check_json(&HeaderMap::new()).is_err());
     }
 
-    #[test]
-    fn numbers_out_of_range_are_refused_by_name() {
-        let query = Query::parse(Some("limit=101&page=0"));
-        assert_eq!(query.limit().unwrap_err().field, "limit");
-        assert_eq!(query.skip(20).unwrap_err().field, "page");
-        assert_eq!(Query::parse(Some("page=3&limit=10")).skip(10), Ok(20));
-        assert_eq!(Query::parse(Some("page=100")).skip(20), Ok(1980));
-        assert_eq!(Query::parse(Some("page=101")).skip(20).unwrap_err().field, "page");
-        assert_eq!(Query::parse(None).limit(), Ok(20));
-        assert!(Query::parse(Some("limit[$gt]=1&limit=-1")).limit().is_err());
+    fn place(text: &str) -> Result<Place, Problem> {
+        Place::read(Some(text.into()))
     }
 
     #[test]
-    fn a_search_has_no_control_characters() {
-        assert_eq!(Query::parse(Some("search=a+b")).search(), Ok("a b"));
-        for text in ["search=%00", "search=a%0Ab", "search=%7F"] {
-            assert_eq!(Query::parse(Some(text)).search().unwrap_err().field, "search", "{text}");
+    fn windows_follow_each_other() {
+        assert_eq!(Window::new(None, None), Window { skip: 0, limit: 20 });
+        assert_eq!(Window::new(Some(Whole(3)), Some(Whole(10))), Window { skip: 20, limit: 10 });
+    }
+
+    #[test]
+    fn a_place_is_a_number_or_a_time() {
+        let time = Timestamp::from_millis(1_795_407_990_123);
+        assert_eq!(place("7"), Ok(Place::Seq(7)));
+        assert_eq!(place("2026-11-23T04:26:30.123Z"), Ok(Place::Time(time)));
+        assert_eq!(place("1795407990123"), Ok(Place::Time(time)));
+        for text in ["x", "-1", "", "9223372036854775807", "1e9"] {
+            assert!(place(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn pages_of_messages() {
-        let page = |text| Query::parse(Some(text)).messages(20);
-        assert_eq!(page(""), Ok(Page::Newest { skip: 0 }));
-        assert_eq!(page("before=7"), Ok(Page::BeforeSeq(7)));
-        assert_eq!(page("after=0"), Ok(Page::AfterSeq(0)));
-        let time = Timestamp::from_millis(1_795_407_990_123);
-        assert_eq!(page("before=2026-11-23T04:26:30.123Z"), Ok(Page::BeforeTime(time)));
-        assert_eq!(page("before=1795407990123"), Ok(Page::BeforeTime(time)));
-        for (text, field) in [
-            ("before=x", "before"),
-            ("before=-1", "before"),
-            ("after=-1", "after"),
-            ("after=", "after"),
-            ("before=1&after=1", "before"),
-        ] {
-            assert_eq!(page(text).unwrap_err().field, field, "{text}");
+    fn a_search_has_no_control_characters() {
+        assert!(Words::read(Some("a b".into())).is_ok());
+        let long = "x".repeat(MAX_SEARCH + 1);
+        for text in ["\0", "a\nb", "\u{7f}", &long, &"x ".repeat(MAX_WORDS + 1)] {
+            assert!(Words::read(Some(text.into())).is_err(), "{text}");
         }
     }
 }

@@ -1,28 +1,36 @@
 //! Accepting, serving and draining HTTP/1.1 connections.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderName;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use protocol::Id;
 use service::admin::Part;
+use service::guard::guard;
+use service::request_id::{self, REQUEST_ID, minted};
 use store::Store;
 use store::bson::doc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::answer::{Answer, Failure, method_not_allowed};
-use crate::app::App;
+use crate::app::{App, Client};
 use crate::config::Config;
+use crate::endpoint::{self, Call, Miss, Verb};
 use crate::handle;
 use crate::metrics::METRICS;
-use crate::route::{Miss, Route};
+
+/// The addresses that a request came by.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// After a failed accept (no file descriptors left) the next attempt waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -49,8 +57,8 @@ pub async fn run(
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let accepting = async {
-        while let Some(stream) = accept(&listener, &shutdown).await {
-            connections.spawn(serve(app.clone(), stream, shutdown.clone(), cut.clone()));
+        while let Some((stream, peer)) = accept(&listener, &shutdown).await {
+            connections.spawn(serve(app.clone(), stream, peer, shutdown.clone(), cut.clone()));
         }
     };
     // Both end with `shutdown`, and neither outlives this future if that is dropped.
@@ -61,6 +69,11 @@ pub async fn run(
         warn!(connections = connections.len(), "requests did not finish in time and are cut off");
         cut.cancel();
         connections.wait().await;
+    }
+    // What was begun for clients who have gone away.
+    app.tasks.close();
+    if tokio::time::timeout(drain, app.tasks.wait()).await.is_err() {
+        warn!(tasks = app.tasks.len(), "requests whose clients have gone did not finish in time");
     }
     app.stop();
     if let Err(error) = views.await {
@@ -96,14 +109,14 @@ async fn ping(store: &Store) -> bool {
     matches!(tokio::time::timeout(PING_TIMEOUT, ping).await, Ok(Ok(_)))
 }
 
-async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<TcpStream> {
+async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<(TcpStream, IpAddr)> {
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return None,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => return Some(stream),
+            Ok((stream, peer)) => return Some((stream, peer.ip())),
             Err(error) => {
                 warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -113,7 +126,13 @@ async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<
 }
 
 /// Serves one connection: to its end, or on `shutdown` to the end of the request that is under way, or until `cut`.
-async fn serve(app: Arc<App>, stream: TcpStream, shutdown: CancellationToken, cut: CancellationToken) {
+async fn serve(
+    app: Arc<App>,
+    stream: TcpStream,
+    peer: IpAddr,
+    shutdown: CancellationToken,
+    cut: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "a connection was gone at once");
         return;
@@ -121,7 +140,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, shutdown: CancellationToken, cu
     let head_timeout = app.config.head_timeout;
     let service = service_fn(move |request| {
         let app = app.clone();
-        async move { Ok::<_, Infallible>(answer(&app, request).await) }
+        async move { Ok::<_, Infallible>(answer(&app, peer, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -143,17 +162,37 @@ async fn serve(app: Arc<App>, stream: TcpStream, shutdown: CancellationToken, cu
     }
 }
 
+/// Has the endpoint's handler answer. What changes something is carried out in a task of its own, so that a client who goes away
+/// does not stop it between two writes: somebody would be blocked by half, or have left half of an activity.
+async fn carry_out(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Failure> {
+    if call.endpoint.verb == Verb::Get {
+        return handle::call(app, call, request).await;
+    }
+    let (task_app, task_call) = (app.clone(), call.clone());
+    let task = async move { handle::call(&task_app, &task_call, request).await };
+    app.tasks.spawn(task.in_current_span()).await.map_err(Failure::fault)?
+}
+
 /// Answers one request.
-async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Answer {
+async fn answer(app: &Arc<App>, peer: IpAddr, mut request: Request<Incoming>) -> Answer {
     let began = Instant::now();
-    let route = Route::find(request.method(), request.uri().path());
-    let response = match route {
-        Ok(route) => handle::route(app, route, request).await.unwrap_or_else(|failure| failure.response()),
+    let id = request_id::given(request.headers()).cloned().unwrap_or_else(|| minted(Id::mint()));
+    let forwarded = request.headers().get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let client = Client(app.config.trusted_proxies.client(peer, forwarded));
+    request.extensions_mut().insert(client);
+    let found = endpoint::find(request.method(), request.uri().path());
+    let name = found.as_ref().map_or("none", |call| call.name);
+    let span = info_span!("request", id = ?id, name);
+    let mut response = match &found {
+        Ok(call) => {
+            carry_out(app, call, request).instrument(span).await.unwrap_or_else(|failure| failure.response())
+        }
         Err(Miss::NotFound) => Failure::not_found("Not found").response(),
         Err(Miss::Method(allowed)) => method_not_allowed(allowed),
         Err(Miss::BadId) => Failure::from(handle::BAD_ID).response(),
     };
-    let name = route.map_or("none", Route::name);
+    guard(response.headers_mut());
+    response.headers_mut().insert(REQUEST_ID, id);
     let status = response.status();
     let histogram = METRICS.requests.with_label_values(&[name, status.as_str()]);
     histogram.observe(began.elapsed().as_secs_f64());

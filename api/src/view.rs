@@ -24,20 +24,14 @@ const LAST_CHUNK: usize = 200;
 
 /// Views that wait to be written.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Views(Arc<Mutex<FxHashMap<Id, LastMessage>>>);
+pub(crate) struct Views(Arc<Mutex<FxHashMap<Id, View>>>);
 
 impl Views {
-    /// Notes new last messages.
+    /// Notes new last messages, and new states of messages that may be the last: what was deleted must not stay in a view.
     pub(crate) fn touch<'a>(&self, messages: impl Iterator<Item = &'a Message>) {
         let mut waiting = self.waiting();
         for message in messages {
-            let last = LastMessage {
-                content: message.content.clone(),
-                sender: message.sender,
-                timestamp: message.created_at,
-                seq: message.seq,
-            };
-            keep_newer(&mut waiting, message.conversation_id, last);
+            keep_newer(&mut waiting, view(message));
         }
     }
 
@@ -65,8 +59,7 @@ impl Views {
     }
 
     fn take(&self) -> Vec<View> {
-        let taken = std::mem::take(&mut *self.waiting());
-        taken.into_iter().map(|(conversation, last)| View { conversation, last }).collect()
+        std::mem::take(&mut *self.waiting()).into_values().collect()
     }
 
     /// Writes at most `most` of `views` in one command; false if they have to wait for the database.
@@ -90,22 +83,36 @@ impl Views {
     fn put_back(&self, views: Vec<View>) {
         let mut waiting = self.waiting();
         for view in views {
-            keep_newer(&mut waiting, view.conversation, view.last);
+            keep_newer(&mut waiting, view);
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, FxHashMap<Id, LastMessage>> {
+    fn waiting(&self) -> MutexGuard<'_, FxHashMap<Id, View>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn keep_newer(waiting: &mut FxHashMap<Id, LastMessage>, conversation: Id, last: LastMessage) {
-    if waiting.len() >= MOST && !waiting.contains_key(&conversation) {
+fn view(message: &Message) -> View {
+    let last = LastMessage {
+        content: message.content.clone(),
+        sender: message.sender,
+        timestamp: message.created_at,
+        seq: message.seq,
+        rev: message.change.as_ref().map_or(0, |change| change.rev),
+    };
+    View { conversation: message.conversation_id, last }
+}
+
+/// Of the same message the state with more changes is the newer.
+fn keep_newer(waiting: &mut FxHashMap<Id, View>, view: View) {
+    if waiting.len() >= MOST && !waiting.contains_key(&view.conversation) {
         return;
     }
-    let kept = waiting.entry(conversation).or_insert_with(|| last.clone());
-    if kept.seq < last.seq {
-        *kept = last;
+    let age = |view: &View| (view.last.seq, view.last.rev);
+    match waiting.get_mut(&view.conversation) {
+        Some(kept) if age(kept) > age(&view) => {}
+        Some(kept) => *kept = view,
+        None => drop(waiting.insert(view.conversation, view)),
     }
 }
 
@@ -119,11 +126,14 @@ mod tests {
     fn an_older_message_never_replaces_a_newer_one() {
         let mut waiting = FxHashMap::default();
         let (conversation, sender) = (Id::mint(), Id::mint());
-        for seq in [2, 3, 1] {
-            let last =
-                LastMessage { content: String::new(), sender, timestamp: Timestamp::from_millis(seq), seq };
-            keep_newer(&mut waiting, conversation, last);
+        let view = |seq, rev| {
+            let content = format!("{seq} {rev}");
+            let last = LastMessage { content, sender, timestamp: Timestamp::from_millis(seq), seq, rev };
+            View { conversation, last }
+        };
+        for (seq, rev) in [(2, 1), (3, 0), (1, 0), (3, 2), (3, 1), (2, 5)] {
+            keep_newer(&mut waiting, view(seq, rev));
         }
-        assert_eq!(waiting[&conversation].seq, 3);
+        assert_eq!(waiting[&conversation].last.content, "3 2");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use protocol::id::distinct;
 use protocol::{Id, Timestamp};
 use rustc_hash::FxHashMap;
 use store::conversation::Access;
@@ -174,8 +175,18 @@ pub(super) fn refusal<'a>(
         if !profiles.contains_key(&send.sender) {
             return Some(Failure::unauthorized(protocol::code::text::USER_NOT_FOUND));
         }
-        crate::handle::allowed(by_id.get(&send.conversation).copied(), send.sender).err()
+        crate::handle::may_write(by_id.get(&send.conversation).copied(), send.sender).err()
     }
+}
+
+/// The archived conversations to which somebody writes who may, each with one who does.
+pub(super) fn asleep(batch: &Batch, accesses: &[Access]) -> Vec<(Id, Id)> {
+    let asleep = accesses.iter().filter(|access| !access.is_active);
+    let woken = asleep.filter_map(|access| {
+        let mut sends = batch.pending().filter(|send| send.conversation == access.id);
+        Some((access.id, sends.find(|send| access.participants.contains(&send.sender))?.sender))
+    });
+    woken.collect()
 }
 
 /// Numbers messages: in each conversation they follow its last one, in number and in time.
@@ -187,8 +198,10 @@ pub(super) fn number<'a>(
     let mut lasts: FxHashMap<Id, Last> = FxHashMap::default();
     let numbered = sends.map(|send| {
         let before = lasts.entry(send.conversation).or_insert_with(|| last(send.conversation));
-        // Two api nodes' clocks differ, and a clock may be set back; the order of `seq` is what counts.
-        *before = Last { seq: before.seq + 1, at: now.max(before.at) };
+        // Two api nodes' clocks differ, and a clock may be set back; the order of `seq` is what counts. No two messages of a
+        // conversation have the same time, for pages are cut by it.
+        let next = Timestamp::from_millis(before.at.millis() + 1);
+        *before = Last { seq: before.seq + 1, at: now.max(next) };
         document(send, *before)
     });
     numbered.collect()
@@ -206,7 +219,9 @@ fn document(send: &Send, place: Last) -> Message {
         client_message_id: send.body.client_message_id.clone(),
         created_at: place.at,
         updated_at: place.at,
+        edited_at: None,
         is_deleted: false,
+        change: None,
     }
 }
 
@@ -223,19 +238,12 @@ fn same_place(one: &Send, other: &Send) -> bool {
     one.sender == other.sender && one.conversation == other.conversation
 }
 
-fn distinct(ids: impl Iterator<Item = Id>) -> Vec<Id> {
-    let mut ids: Vec<Id> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use protocol::ErrorCode;
-    use protocol::body::{ContentType, SendMessage};
+    use protocol::body::{ContentType, NewMessage};
 
     use super::*;
 
@@ -245,7 +253,7 @@ mod tests {
     const THERE: Id = Id::from_bytes([12; 12]);
 
     fn send(sender: Id, conversation: Id, name: Option<&str>) -> Send {
-        let body = SendMessage {
+        let body = NewMessage {
             content: "hi".to_owned(),
             content_type: ContentType::Text,
             attachment_url: None,
@@ -255,12 +263,13 @@ mod tests {
     }
 
     fn profiles() -> FxHashMap<Id, Arc<Profile>> {
-        let profile = |id| Profile { id, name: "x".to_owned(), avatar: None, status: String::new() };
+        let profile =
+            |id| Profile { id, name: "x".to_owned(), avatar: None, status: String::new(), generation: 0 };
         [ADA, BOB].into_iter().map(|id| (id, Arc::new(profile(id)))).collect()
     }
 
     fn code(outcome: &Outcome) -> Option<ErrorCode> {
-        outcome.as_ref().err().map(|failure| failure.0.code)
+        outcome.as_ref().err().map(|failure| failure.error.code)
     }
 
     #[test]
@@ -269,8 +278,8 @@ mod tests {
         let last = |id| if id == HERE { Last { seq: 7, at: Timestamp::from_millis(50) } } else { Last::NONE };
         let messages = number(sends.iter(), last, Timestamp::from_millis(40));
         assert_eq!(messages.iter().map(|m| m.seq).collect::<Vec<_>>(), [8, 1, 9]);
-        // The clock stands behind the last message of one conversation: time does not go back there.
-        assert_eq!(messages.iter().map(|m| m.created_at.millis()).collect::<Vec<_>>(), [50, 40, 50]);
+        // The clock stands behind the last message of one conversation: time goes on there all the same.
+        assert_eq!(messages.iter().map(|m| m.created_at.millis()).collect::<Vec<_>>(), [51, 40, 52]);
     }
 
     #[test]
@@ -317,16 +326,24 @@ mod tests {
 
     #[test]
     fn only_participants_who_exist_may_send() {
-        let access = Access { id: HERE, is_active: true, size: 1, participants: vec![ADA] };
-        let archived = Access { id: THERE, is_active: false, ..access.clone() };
-        let (accesses, profiles) = ([access, archived], profiles());
+        let access = Access { id: HERE, is_active: true, blocked: false, size: 1, participants: vec![ADA] };
+        let blocked = Access { id: THERE, blocked: true, ..access.clone() };
+        let (accesses, profiles) = ([access, blocked], profiles());
         let refusal = refusal(&accesses, &profiles);
-        let code = |sender, conversation| refusal(&send(sender, conversation, None)).map(|f| f.0.code);
+        let code = |sender, conversation| refusal(&send(sender, conversation, None)).map(|f| f.error.code);
         assert_eq!(code(ADA, HERE), None);
         assert_eq!(code(BOB, HERE), Some(ErrorCode::Forbidden));
-        assert_eq!(code(ADA, THERE), Some(ErrorCode::NotFound));
+        assert_eq!(code(ADA, THERE), Some(ErrorCode::Forbidden));
         assert_eq!(code(ADA, Id::mint()), Some(ErrorCode::NotFound));
         assert_eq!(code(Id::mint(), HERE), Some(ErrorCode::Unauthorized));
+    }
+
+    #[test]
+    fn writing_wakes_a_conversation_only_if_one_may() {
+        let batch = Batch::new(vec![send(BOB, HERE, None), send(ADA, HERE, None), send(BOB, THERE, None)]);
+        let access = Access { id: HERE, is_active: false, blocked: false, size: 1, participants: vec![ADA] };
+        let other = Access { id: THERE, ..access.clone() };
+        assert_eq!(asleep(&batch, &[access, other]), [(HERE, ADA)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use protocol::{Id, Timestamp};
 use rustc_hash::FxHashMap;
 use store::document::{Message, Profile};
@@ -190,7 +191,23 @@ impl Lane {
             self.recognise(batch, stored, profiles);
             batch.settle(|send| refusal(send).map(Err));
         }
+        // Before anything is stored there, so that no message ever lies in a conversation that nobody sees.
+        let asleep = batch::asleep(batch, &accesses);
+        let woken = asleep.iter().map(|(conversation, by)| self.wake(*conversation, *by));
+        for (conversation, failure) in try_join_all(woken).await?.into_iter().flatten() {
+            batch.settle(|send| (send.conversation == conversation).then(|| Err(failure.clone())));
+        }
         Ok(())
+    }
+
+    /// Makes an archived conversation active. Where that fails and would fail again, it is for the messages of this
+    /// conversation alone: others of the batch have nothing to do with it.
+    async fn wake(&self, conversation: Id, by: Id) -> Result<Option<(Id, Failure)>, StoreError> {
+        match self.store.reactivate(conversation, by, Timestamp::now()).await {
+            Ok(_) => Ok(None),
+            Err(error) if error.is_unavailable() => Err(error),
+            Err(error) => Ok(Some((conversation, error.into()))),
+        }
     }
 
     /// Answers what is stored already.

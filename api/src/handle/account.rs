@@ -1,38 +1,72 @@
-//! Register, login, me.
+//! Register, sign in, password, sessions, the end of an account.
 
 use hyper::Request;
 use hyper::body::Incoming;
-use protocol::code::text;
+use protocol::input::{AnyPassword, Email, Line, NewPassword, Password};
 use protocol::{ErrorCode, Id, Timestamp, model};
-use serde::Serialize;
 use store::document::User;
 use store::index::{USER_EMAIL, USER_USERNAME};
+use store::password::PasswordHash;
 
-use super::json_body;
-use crate::answer::{Answer, Failure, created, ok};
+use super::users::no_user;
+use super::{activities, input, membership};
+use crate::answer::{Answer, Failure, created, done, ok};
 use crate::app::App;
-use crate::fields::{Fields, Length, PASSWORD};
-use crate::render;
+use crate::render::Pen;
 
-/// At login any password that can exist is tried; only at registration it must be a good one.
-const ANY_PASSWORD: Length = Length { min: 1, max: PASSWORD.max, problem: "must have 1 to 128 characters" };
 /// How many handles are tried before giving up; each after the first has another suffix.
 const HANDLE_TRIES: usize = 8;
 /// The longest handle without its suffix, in bytes.
 const HANDLE_LENGTH: usize = 30;
 
-#[derive(Serialize)]
-struct Session {
-    user: model::User,
-    token: String,
+const WRONG_PASSWORD: &str = "Invalid password";
+
+protocol::input! {
+    /// The body of `POST /api/auth/register`.
+    pub(crate) struct Register {
+        /// The displayed name.
+        name / "name": Line<1, 80>,
+        /// The e-mail address to sign in with; of one account only.
+        email / "email": Email,
+        /// The password.
+        password / "password": NewPassword,
+    }
+}
+
+protocol::input! {
+    /// The body of `POST /api/auth/login`.
+    pub(crate) struct Login {
+        /// The e-mail address.
+        email / "email": Email,
+        /// The password.
+        password / "password": AnyPassword,
+    }
+}
+
+protocol::input! {
+    /// The body of `PUT /api/auth/password`.
+    pub(crate) struct ChangePassword {
+        /// The password as it is.
+        current / "currentPassword": AnyPassword,
+        /// The password as it is to be.
+        new / "newPassword": NewPassword,
+    }
+}
+
+protocol::input! {
+    /// The body of `DELETE /api/users/:id`.
+    pub(crate) struct DeleteAccount {
+        /// The password, so that a stolen token alone does not end an account.
+        password / "password": AnyPassword,
+    }
 }
 
 /// `POST /api/auth/register`: one command, one more for each handle that is taken.
 pub(super) async fn register(app: &App, request: Request<Incoming>) -> Result<Answer, Failure> {
-    let body = json_body(app, request).await?;
-    let fields = Fields::parse(&body)?;
-    let (name, email) = (fields.name("name")?, fields.email("email")?);
-    let password = fields.text("password", &PASSWORD)?.to_owned();
+    app.admit_address(&request)?;
+    let Register { name: Line(name), email: Email(email), password: Password(password) } =
+        input(app, request).await?;
+    app.admit_registration(&email)?;
     let password = app.passwords.hash(password).await?;
     let mut handle = handle_of(&name);
     for _ in 0..HANDLE_TRIES {
@@ -52,10 +86,9 @@ pub(super) async fn register(app: &App, request: Request<Incoming>) -> Result<An
 
 /// `POST /api/auth/login`: one command, and the same work whether the address is known or not.
 pub(super) async fn login(app: &App, request: Request<Incoming>) -> Result<Answer, Failure> {
-    let body = json_body(app, request).await?;
-    let fields = Fields::parse(&body)?;
-    let email = fields.email("email")?;
-    let password = fields.text("password", &ANY_PASSWORD)?.to_owned();
+    app.admit_address(&request)?;
+    let Login { email: Email(email), password: Password(password) } = input(app, request).await?;
+    app.admit_account(&email)?;
     let user = app.store.user_by_email(&email).await?;
     let hash = user.as_ref().map(|user| user.password.clone());
     let right = app.passwords.verify(password, hash).await?;
@@ -67,15 +100,66 @@ pub(super) async fn login(app: &App, request: Request<Incoming>) -> Result<Answe
 
 /// `GET /api/auth/me`: one command, which is also the check that the caller exists.
 pub(super) async fn me(app: &App, request: &Request<Incoming>) -> Result<Answer, Failure> {
-    let id = app.claimed(request.headers())?;
-    let user = app.store.user(id).await?;
-    let user = user.ok_or_else(|| Failure::unauthorized(text::USER_NOT_FOUND))?;
-    Ok(ok(&render::own(user)))
+    let user = app.calling_user(request.headers()).await?;
+    Ok(ok(&Pen::new(&app.config.links).own(user)))
 }
 
-fn session(app: &App, user: User) -> Result<Session, Failure> {
-    let token = app.config.tokens.sign(user.id, app.config.jwt_ttl).map_err(Failure::fault)?;
-    Ok(Session { user: render::own(user), token })
+/// `PUT /api/auth/password`: three commands. All sessions end but the one that this begins.
+pub(super) async fn change_password(app: &App, request: Request<Incoming>) -> Result<Answer, Failure> {
+    app.admit_address(&request)?;
+    let user = app.calling_user(request.headers()).await?;
+    app.admit_own_account(user.id)?;
+    let ChangePassword { current: Password(current), new: Password(new) } = input(app, request).await?;
+    let old = verified(app, &user, current).await?;
+    let new = app.passwords.hash(new).await?;
+    let change = app.store.end_sessions(user.id, Some((&old, &new)), Timestamp::now());
+    let changed = change.await?.ok_or_else(|| Failure::conflict("The password was changed meanwhile"))?;
+    Ok(ok(&session(app, changed)?))
+}
+
+/// `DELETE /api/auth/sessions`: two commands.
+pub(super) async fn end_sessions(app: &App, request: &Request<Incoming>) -> Result<Answer, Failure> {
+    let caller = app.caller(request.headers()).await?.id;
+    app.store.end_sessions(caller, None, Timestamp::now()).await?;
+    Ok(done())
+}
+
+/// `DELETE /api/users/:id`: eight commands, and a handful for each group and activity that the user takes part in. The user
+/// goes after these: where anything fails before, the account is still there and the request can be made again.
+///
+/// What they wrote stays, as the messages of a deleted user: it is the others' conversation as well.
+pub(super) async fn delete(app: &App, request: Request<Incoming>, id: Id) -> Result<Answer, Failure> {
+    app.admit_address(&request)?;
+    let user = app.own_user(request.headers(), id).await?;
+    app.admit_own_account(user.id)?;
+    let DeleteAccount { password: Password(password) } = input(app, request).await?;
+    verified(app, &user, password).await?;
+    leave_everything(app, user.id).await?;
+    app.store.delete_user(user.id).await?;
+    // Once more, for what began meanwhile. What begins from here on finds nobody to take in: see `membership::let_go`.
+    leave_everything(app, user.id).await?;
+    Ok(done())
+}
+
+async fn leave_everything(app: &App, user: Id) -> Result<(), Failure> {
+    activities::leave_all(app, user).await?;
+    membership::leave_all(app, user).await
+}
+
+/// The hash of the user's password, if this is it.
+async fn verified(app: &App, user: &User, password: String) -> Result<PasswordHash, Failure> {
+    let hash = app.store.password_of(user.id).await?.ok_or_else(no_user)?;
+    if app.passwords.verify(password, Some(hash.clone())).await? {
+        Ok(hash)
+    } else {
+        Err(Failure::forbidden(WRONG_PASSWORD))
+    }
+}
+
+fn session(app: &App, user: User) -> Result<model::Session, Failure> {
+    let token =
+        app.config.tokens.sign(user.id, user.generation, app.config.jwt_ttl).map_err(Failure::fault)?;
+    Ok(model::Session { user: Pen::new(&app.config.links).own(user), token })
 }
 
 /// A handle made of the name's plain letters and digits, its words joined by hyphens. Nothing of the e-mail address is in

@@ -2,26 +2,29 @@
 
 use hyper::Request;
 use hyper::body::Incoming;
-use protocol::body::{Invalid, SendMessage};
 use protocol::code::text;
-use protocol::command::{self, Answers, Batch, Command, MAX_BATCH, MAX_BODY};
+use protocol::command::{self, Answers, Batch, Command, MAX_BATCH};
+use protocol::input::Invalid;
 use protocol::route::{LANES, lane};
 use serde::Serialize;
 use service::batcher::Refused;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::json_body;
+use super::messages::new_message;
 use crate::answer::{Answer, Failure, ok};
 use crate::app::App;
 use crate::commit::{Outcome, Send};
 use crate::people::Found;
-use crate::render::{author, fresh};
-use crate::request::{bearer, body, check_json};
+use crate::render::Pen;
+use crate::request::bearer;
 
 /// Where a command's answer will come from.
 enum Waiting {
     Refused(Failure),
-    Connect(oneshot::Receiver<Found>),
+    /// With the generation of the socket's token.
+    Connect(oneshot::Receiver<Found>, i64),
     Send(oneshot::Receiver<Outcome>),
 }
 
@@ -29,17 +32,17 @@ enum Waiting {
 pub(super) async fn commands(app: &App, request: Request<Incoming>) -> Result<Answer, Failure> {
     let since = Instant::now();
     authenticate(app, &request)?;
-    check_json(request.headers())?;
-    let bytes = body(request.into_body(), MAX_BODY, app.config.body_timeout).await?;
+    let bytes = json_body(app, request).await?;
     let batch: Batch =
         serde_json::from_slice(&bytes).map_err(|_| Invalid::new("body", "must be a batch of commands"))?;
     if batch.commands.len() > MAX_BATCH {
         return Err(Invalid::new("commands", "are too many").into());
     }
     let waiting = enqueue(app, batch.commands, since);
+    let pen = Pen::new(&app.config.links);
     let mut answers = Vec::with_capacity(waiting.len());
     for one in waiting {
-        answers.push(one.answer().await.unwrap_or_else(|failure| command::Answer::Err(failure.0)));
+        answers.push(one.answer(&pen).await.unwrap_or_else(|failure| command::Answer::Err(failure.error)));
     }
     Ok(ok(&Answers { answers }))
 }
@@ -54,10 +57,13 @@ fn enqueue(app: &App, commands: Vec<Command>, since: Instant) -> Vec<Waiting> {
     let mut full = [false; LANES];
     let enqueued = commands.into_iter().map(|command| {
         let waiting = match command {
-            Command::Connect { user, .. } => app.people.ask(user).map(Waiting::Connect),
+            Command::Connect { user, generation } => {
+                app.people.ask(user).map(|found| Waiting::Connect(found, generation))
+            }
             Command::Send { conversation, .. } if full[lane(conversation)] => Err(Failure::unavailable()),
             Command::Send { message, sender, conversation, payload } => {
-                SendMessage::parse(payload.get()).map_err(Failure::from).and_then(|body| {
+                let body = new_message(&app.config.links, payload.get().as_bytes());
+                body.map_err(Failure::from).and_then(|body| {
                     let send = Send { id: message, conversation, sender, profile: None, body, since };
                     let waiting = app.commit.enqueue(send);
                     full[lane(conversation)] = waiting.is_err();
@@ -71,18 +77,22 @@ fn enqueue(app: &App, commands: Vec<Command>, since: Instant) -> Vec<Waiting> {
 }
 
 impl Waiting {
-    async fn answer(self) -> Result<command::Answer, Failure> {
+    async fn answer(self, pen: &Pen<'_>) -> Result<command::Answer, Failure> {
         let stopped = |_| Failure::from(Refused::Stopped);
         match self {
             Self::Refused(failure) => Err(failure),
-            Self::Connect(found) => {
+            Self::Connect(found, generation) => {
                 let gone = || Failure::unauthorized(text::USER_NOT_FOUND);
                 let profile = found.await.map_err(stopped)??.ok_or_else(gone)?;
-                value(&author(&profile))
+                // A token of before the user's sessions were ended is as bad as one that was never good.
+                if profile.generation != generation {
+                    return Err(Failure::unauthorized(text::AUTHENTICATION_ERROR));
+                }
+                value(&pen.author(&profile))
             }
             Self::Send(outcome) => {
                 let committed = outcome.await.map_err(stopped)??;
-                value(&fresh(&committed.message, &committed.sender))
+                value(&pen.fresh(&committed.message, &committed.sender))
             }
         }
     }

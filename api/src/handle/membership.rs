@@ -1,103 +1,30 @@
-//! Create and change conversations: who takes part in what.
+//! Change and archive conversations: who takes part in what.
 
 use hyper::Request;
 use hyper::body::Incoming;
-use protocol::body::Invalid;
+use protocol::input::{Ids, Invalid, Patch};
 use protocol::{ErrorCode, Id, Timestamp};
 use store::Store;
-use store::conversation::{Listed, direct_key};
-use store::document::{Conversation, ConversationChange, Kind};
+use store::conversation::MAX_PARTICIPANTS;
+use store::document::{Conversation, ConversationChange, User};
 use store::message::Last;
 
-use super::{NO_CONVERSATION, NO_PARTICIPANT, json_body};
-use crate::answer::{Answer, Failure, created, ok};
+use super::create::{Name, TOO_MANY, invitable, show};
+use super::{NO_CONVERSATION, NO_PARTICIPANT, input};
+use crate::answer::{Answer, Failure, done, ok};
 use crate::app::App;
 use crate::detail::Detail;
-use crate::fields::{Fields, MAX_PARTICIPANTS};
 
 /// How often a change is tried anew when others change the same conversation at the same time.
-const CHANGE_TRIES: usize = 10;
+pub(super) const CHANGE_TRIES: usize = 20;
 
-const TOO_MANY: Invalid = Invalid::new("participants", "must not be more than 1000");
-
-/// `POST /api/conversations`: four to seven commands.
-pub(super) async fn create(app: &App, request: Request<Incoming>) -> Result<Answer, Failure> {
-    let caller = app.caller(request.headers()).await?.id;
-    let body = json_body(app, request).await?;
-    let fields = Fields::parse(&body)?;
-    let participants = participants(&fields, caller)?;
-    let name = fields.optional_name("name")?;
-    all_exist(&app.store, &participants).await?;
-    let new = conversation(caller, participants, name);
-    if new.is_direct() {
-        return direct(app, caller, new).await;
-    }
-    app.store.insert_conversation(&new).await?;
-    let detail = show(app, caller, new).await?;
-    Ok(created(&detail.conversations().pop()))
-}
-
-/// The direct conversation of two people: the one they have, or a new one.
-async fn direct(app: &App, caller: Id, new: Conversation) -> Result<Answer, Failure> {
-    let stored = app.store.find_or_insert_direct(&new).await?;
-    if stored.id == new.id {
-        let detail = show(app, caller, stored).await?;
-        return Ok(created(&detail.conversations().pop()));
-    }
-    let listed = app.store.listed_conversation(stored.id, caller).await?;
-    let detail = Detail::load(&app.store, caller, listed.into_iter().collect(), Vec::new()).await?;
-    Ok(ok(&detail.conversations().pop()))
-}
-
-/// A conversation without a message yet.
-async fn show(app: &App, caller: Id, conversation: Conversation) -> Result<Detail, Failure> {
-    let listed = Listed { size: conversation.participants.len(), conversation, last: None, cursor: None };
-    Ok(Detail::load(&app.store, caller, vec![listed], Vec::new()).await?)
-}
-
-/// Those whom the body names, and the caller.
-fn participants(fields: &Fields, caller: Id) -> Result<Vec<Id>, Invalid> {
-    const FIELD: &str = "participants";
-    let mut ids = fields.optional_ids(FIELD)?.ok_or(Invalid::new(FIELD, "is required"))?;
-    if !ids.contains(&caller) {
-        ids.push(caller);
-    }
-    match ids.len() {
-        1 => Err(Invalid::new(FIELD, "must name somebody else")),
-        2..=MAX_PARTICIPANTS => Ok(ids),
-        _ => Err(TOO_MANY),
-    }
-}
-
-async fn all_exist(store: &Store, ids: &[Id]) -> Result<(), Failure> {
-    if store.profiles(ids).await?.len() == ids.len() {
-        Ok(())
-    } else {
-        Err(Invalid::new("participants", "must be existing users").into())
-    }
-}
-
-fn conversation(caller: Id, participants: Vec<Id>, name: Option<String>) -> Conversation {
-    let now = Timestamp::now();
-    let key = match participants.as_slice() {
-        [one, other] => Some(direct_key(*one, *other)),
-        _ => None,
-    };
-    Conversation {
-        id: Id::mint(),
-        kind: if key.is_some() { Kind::Direct } else { Kind::Group },
-        // Two people are shown each other's names.
-        name: name.filter(|_| key.is_none()),
-        participants,
-        created_by: Some(caller),
-        direct_key: key,
-        activity_id: None,
-        last_message: None,
-        created_at: now,
-        updated_at: now,
-        is_active: true,
-        rev: 0,
-        change: None,
+protocol::input! {
+    /// The body of `PUT /api/conversations/:id`: what is missing stays as it is.
+    pub(crate) struct ChangeConversation {
+        /// A group's name; null takes it away.
+        name / "name": Patch<Name>,
+        /// Who is to take part. Without the caller among them it means leaving.
+        participants / "participants": Option<Ids<MAX_PARTICIPANTS>>,
     }
 }
 
@@ -132,12 +59,12 @@ impl Wish {
 /// `PUT /api/conversations/:id`: seven commands, four of them to show the result; one more where participants are named,
 /// two more where members join, and two to five for each time that somebody else changed it first.
 pub(super) async fn change(app: &App, request: Request<Incoming>, id: Id) -> Result<Answer, Failure> {
-    let caller = app.caller(request.headers()).await?.id;
-    let body = json_body(app, request).await?;
-    let fields = Fields::parse(&body)?;
+    let user = app.calling_user(request.headers()).await?;
+    let caller = user.id;
+    let body: ChangeConversation = input(app, request).await?;
     let wish = Wish {
-        name: if fields.has("name") { Some(fields.optional_name("name")?) } else { None },
-        participants: fields.optional_ids("participants")?,
+        name: body.name.into_option().map(|name| name.map(|name| name.0)),
+        participants: body.participants.map(|ids| ids.0),
     };
     let mut difference = None;
     for _ in 0..CHANGE_TRIES {
@@ -147,17 +74,111 @@ pub(super) async fn change(app: &App, request: Request<Incoming>, id: Id) -> Res
         let current = current.ok_or_else(|| Failure::not_found(NO_CONVERSATION))?;
         let difference = difference.get_or_insert_with(|| wish.against(&current));
         let Some(change) = plan(&current, caller, difference)? else {
-            return changed(app, caller, current).await;
+            return changed(app, caller, current, &[]).await;
         };
-        welcome(app, &current, &change, last).await?;
-        if let Some(current) = app.store.change_conversation(id, &change).await? {
-            return changed(app, caller, current).await;
+        follows_no_activity(app, &current, &change).await?;
+        let joining = joining(&current, &change);
+        welcome(app, &user, &current, &joining, last).await?;
+        if let Some(current) = app.store.change_conversation(id, &change, None).await? {
+            return changed(app, caller, current, &joining).await;
         }
     }
-    Err(Failure::new(ErrorCode::Conflict, "The conversation keeps changing, please try again"))
+    Err(keeps_changing())
 }
 
-async fn last_seq(store: &Store, id: Id) -> Result<i64, Failure> {
+pub(super) fn keeps_changing() -> Failure {
+    Failure::new(ErrorCode::Conflict, "The conversation keeps changing, please try again")
+}
+
+/// Who takes part in an activity's conversation is the activity's to say, as long as there is one.
+async fn follows_no_activity(
+    app: &App,
+    current: &Conversation,
+    change: &ConversationChange,
+) -> Result<(), Failure> {
+    match current.activity_id {
+        Some(activity)
+            if change.participants != current.participants
+                && app.store.activity(activity).await?.is_some() =>
+        {
+            Err(Invalid::new("participants", "of an activity's conversation are those of the activity")
+                .into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `DELETE /api/conversations/:id`: five commands. Archived, it is hidden from lists and can still be read; with the next message
+/// it is back, and so it is when somebody begins it anew.
+pub(super) async fn archive(app: &App, request: &Request<Incoming>, id: Id) -> Result<Answer, Failure> {
+    let caller = app.caller(request.headers()).await?.id;
+    archive_as(app, caller, id).await?;
+    Ok(done())
+}
+
+/// Archives a conversation on behalf of somebody who may.
+pub(super) async fn archive_as(app: &App, caller: Id, id: Id) -> Result<(), Failure> {
+    for _ in 0..CHANGE_TRIES {
+        // Before it is archived: whatever comes after this message brings the conversation back.
+        let seen = last_seq(&app.store, id).await?;
+        let current = app.store.conversation(id).await?;
+        let current = current.ok_or_else(|| Failure::not_found(NO_CONVERSATION))?;
+        if !current.has(caller) {
+            return Err(Failure::forbidden(NO_PARTICIPANT));
+        }
+        if !current.is_direct() && current.created_by != Some(caller) {
+            return Err(Failure::forbidden("Only the creator may archive a group"));
+        }
+        // With a message that its archiving has not seen it counts as active, and is archived again.
+        if !current.is_active && current.archived_seq.is_none_or(|known| known >= seen) {
+            return Ok(());
+        }
+        let change = ConversationChange {
+            kind: "archive".to_owned(),
+            is_active: false,
+            participants: current.participants,
+            removed: Vec::new(),
+            name: current.name,
+            created_by: None,
+            by: caller,
+            at: Timestamp::now(),
+            rev: current.rev + 1,
+        };
+        if app.store.change_conversation(id, &change, Some(seen)).await?.is_some() {
+            // A send that was authorised before may have been stored since.
+            if last_seq(&app.store, id).await? > seen {
+                app.store.reactivate(id, caller, Timestamp::now()).await?;
+            }
+            return Ok(());
+        }
+    }
+    Err(keeps_changing())
+}
+
+/// Takes a user out of all their groups. One command, and two or more for each.
+pub(super) async fn leave_all(app: &App, user: Id) -> Result<(), Failure> {
+    for id in app.store.groups_of(user).await? {
+        leave(app, user, id).await?;
+    }
+    Ok(())
+}
+
+async fn leave(app: &App, user: Id, id: Id) -> Result<(), Failure> {
+    let difference = Difference { name: None, added: Vec::new(), removed: vec![user] };
+    for _ in 0..CHANGE_TRIES {
+        let Some(current) = app.store.conversation(id).await? else { return Ok(()) };
+        if !current.has(user) {
+            return Ok(());
+        }
+        let Some(change) = plan(&current, user, &difference)? else { return Ok(()) };
+        if app.store.change_conversation(id, &change, None).await?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(keeps_changing())
+}
+
+pub(super) async fn last_seq(store: &Store, id: Id) -> Result<i64, Failure> {
     let last = store.last_messages(&[id]).await?;
     Ok(last.first().map_or(Last::NONE.seq, |(_, last)| last.seq))
 }
@@ -168,9 +189,6 @@ fn plan(
     caller: Id,
     difference: &Difference,
 ) -> Result<Option<ConversationChange>, Failure> {
-    if !current.is_active {
-        return Err(Failure::not_found(NO_CONVERSATION));
-    }
     if !current.has(caller) {
         return Err(Failure::forbidden(NO_PARTICIPANT));
     }
@@ -206,35 +224,62 @@ fn plan(
     let created_by = participants.first().filter(|_| orphaned).copied();
     let rev = current.rev + 1;
     let (kind, at) = ("update".to_owned(), Timestamp::now());
-    Ok(Some(ConversationChange { kind, participants, removed, name, created_by, by: caller, at, rev }))
+    // The last to leave archives.
+    let is_active = current.is_active && !participants.is_empty();
+    Ok(Some(ConversationChange {
+        kind,
+        is_active,
+        participants,
+        removed,
+        name,
+        created_by,
+        by: caller,
+        at,
+        rev,
+    }))
 }
 
-/// Prepares for those who join: they must exist, and nothing up to `last`, from before their time, is to count as unread.
+/// Prepares for those who join: the caller must be able to bring them in, and nothing up to `last`, from before their time, is to count as unread.
 /// Done before they take part; if the change then fails, a cursor of somebody who is no member harms nobody.
 async fn welcome(
     app: &App,
+    caller: &User,
     current: &Conversation,
-    change: &ConversationChange,
+    joining: &[Id],
     last: i64,
 ) -> Result<(), Failure> {
-    let joining: Vec<Id> = change.participants.iter().filter(|id| !current.has(**id)).copied().collect();
     if joining.is_empty() {
         return Ok(());
     }
-    all_exist(&app.store, &joining).await?;
-    app.store.start_cursors(current.id, &joining, last).await?;
+    invitable(app, caller, joining).await?;
+    app.store.start_cursors(current.id, joining, last).await?;
+    Ok(())
+}
+
+fn joining(current: &Conversation, change: &ConversationChange) -> Vec<Id> {
+    change.participants.iter().filter(|id| !current.has(**id)).copied().collect()
+}
+
+/// Takes those out again whose accounts ended while they were brought in. Whoever deletes an account looks for its groups once
+/// more when the user is gone, and this looks for the users when the group is written, so that one of them finds
+/// the other. No command where everybody is there.
+pub(super) async fn let_go(app: &App, detail: &Detail<'_>, id: Id, joined: &[Id]) -> Result<(), Failure> {
+    for gone in detail.gone(joined) {
+        leave(app, gone, id).await?;
+    }
     Ok(())
 }
 
 /// The conversation as it is now; to one who has just left it, closed and without participants.
-async fn changed(app: &App, caller: Id, current: Conversation) -> Result<Answer, Failure> {
+async fn changed(app: &App, caller: Id, current: Conversation, joined: &[Id]) -> Result<Answer, Failure> {
     if !current.has(caller) {
         let left = Conversation { participants: Vec::new(), is_active: false, ..current };
         let detail = show(app, caller, left).await?;
         return Ok(ok(&detail.conversations().pop()));
     }
     let listed = app.store.listed_conversation(current.id, caller).await?;
-    let detail = Detail::load(&app.store, caller, listed.into_iter().collect(), Vec::new()).await?;
+    let detail = Detail::load(app, caller, listed.into_iter().collect(), Vec::new()).await?;
+    let_go(app, &detail, current.id, joined).await?;
     Ok(ok(&detail.conversations().pop()))
 }
 
@@ -248,7 +293,8 @@ mod tests {
     const NEW: Id = Id::from_bytes([4; 12]);
 
     fn group() -> Conversation {
-        conversation(CREATOR, vec![CREATOR, MEMBER, OTHER], Some("Us".to_owned()))
+        let members = vec![CREATOR, MEMBER, OTHER];
+        Conversation::new(CREATOR, members, Some("Us".to_owned()), Timestamp::now())
     }
 
     fn wished(
@@ -260,7 +306,7 @@ mod tests {
     }
 
     fn code(caller: Id, wish: &Wish) -> Option<ErrorCode> {
-        wished(&group(), caller, wish).err().map(|failure| failure.0.code)
+        wished(&group(), caller, wish).err().map(|failure| failure.error.code)
     }
 
     fn members(ids: &[Id]) -> Wish {
@@ -308,7 +354,7 @@ mod tests {
         assert_eq!((change.created_by, change.removed), (Some(MEMBER), vec![CREATOR]));
         let last = Conversation { participants: vec![MEMBER], created_by: Some(MEMBER), ..group() };
         let change = wished(&last, MEMBER, &members(&[])).unwrap().unwrap();
-        assert_eq!((change.participants, change.created_by), (vec![], None));
+        assert_eq!((change.participants, change.created_by, change.is_active), (vec![], None, false));
     }
 
     #[test]
@@ -316,7 +362,7 @@ mod tests {
         let wish = members(&(0..=MAX_PARTICIPANTS).map(|_| Id::mint()).collect::<Vec<_>>());
         let difference = Difference { removed: Vec::new(), ..wish.against(&group()) };
         let refused = plan(&group(), CREATOR, &difference).unwrap_err();
-        assert_eq!(refused.0.code, ErrorCode::BadRequest);
+        assert_eq!(refused.error.code, ErrorCode::BadRequest);
     }
 
     #[test]
@@ -326,10 +372,9 @@ mod tests {
     }
 
     #[test]
-    fn two_people_are_direct_and_a_direct_conversation_stays_as_it_is() {
-        let direct = conversation(CREATOR, vec![CREATOR, MEMBER], Some("x".to_owned()));
-        assert!(direct.is_direct() && direct.direct_key.is_some() && direct.name.is_none());
+    fn a_direct_conversation_stays_as_it_is() {
+        let direct = Conversation::new(CREATOR, vec![CREATOR, MEMBER], None, Timestamp::now());
         let refused = wished(&direct, CREATOR, &members(&[CREATOR])).unwrap_err();
-        assert_eq!(refused.0.code, ErrorCode::BadRequest);
+        assert_eq!(refused.error.code, ErrorCode::BadRequest);
     }
 }
