@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mongodb::Database;
+use protocol::upload::Links;
 use protocol::{Clock, Id};
 use store::stream::{Batch, StreamError};
 use tracing::warn;
@@ -11,12 +12,14 @@ use crate::cache::{Cache, Conversation, Missing};
 use crate::change::{Change, ConversationChange, Kind, Message};
 use crate::log::Addressed;
 use crate::metrics::METRICS;
-use crate::render;
+use crate::render::{self, Pen};
 
 /// Turns batches of changes into addressed events with clocks.
 #[derive(Debug)]
 pub(crate) struct Addresser {
     database: Database,
+    /// Signs the addresses of uploads.
+    links: Links,
     cache: Cache,
     /// The cluster time of the last change, and which change of it that was.
     time: u64,
@@ -46,8 +49,8 @@ impl Emitter<'_> {
 
 impl Addresser {
     /// With empty caches; the first batch begins after cluster time `time`.
-    pub(crate) fn new(database: Database, time: u64) -> Self {
-        Self { database, cache: Cache::default(), time, change: 0 }
+    pub(crate) fn new(database: Database, links: Links, time: u64) -> Self {
+        Self { database, links, cache: Cache::default(), time, change: 0 }
     }
 
     /// The events of a batch, in clock order, and the clock of the last change, with or without events.
@@ -107,7 +110,8 @@ impl Addresser {
             Kind::ConversationMade(id, made) => {
                 let recipients = Arc::clone(&made.participants);
                 let made = self.cache.conversations.entry(id).insert_entry(made).into_mut();
-                emitter.emit(recipients, |clock| render::conversation(id, made, &self.cache.users, clock));
+                let pen = Pen::new(&self.links);
+                emitter.emit(recipients, |clock| pen.conversation(id, made, &self.cache.users, clock));
             }
             Kind::ConversationChanged(id, change) => self.conversation(id, change, &mut emitter),
             Kind::UserMade(id, summary) => drop(self.cache.users.insert(id, summary)),
@@ -125,7 +129,8 @@ impl Addresser {
             return;
         };
         let sender = self.cache.users.get(&message.sender);
-        emitter.emit(Arc::clone(&conversation.participants), |clock| render::message(message, sender, clock));
+        let pen = Pen::new(&self.links);
+        emitter.emit(Arc::clone(&conversation.participants), |clock| pen.message(message, sender, clock));
     }
 
     fn conversation(&mut self, id: Id, change: ConversationChange, emitter: &mut Emitter<'_>) {
@@ -138,9 +143,11 @@ impl Addresser {
         conversation.name = change.name;
         conversation.created_by = change.created_by.or(conversation.created_by);
         conversation.updated_at = change.at;
+        conversation.is_active = change.is_active;
         let conversation: &Conversation = conversation;
+        let pen = Pen::new(&self.links);
         emitter.emit(Arc::clone(&conversation.participants), |clock| {
-            render::conversation(id, conversation, &self.cache.users, clock)
+            pen.conversation(id, conversation, &self.cache.users, clock)
         });
         if !change.removed.is_empty() {
             emitter.emit(change.removed.into(), |clock| render::removal(id, conversation, clock));

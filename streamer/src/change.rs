@@ -25,7 +25,7 @@ pub(crate) enum Kind<'a> {
     ConversationReplaced(Id, Conversation),
     /// A conversation was removed by hand.
     ConversationGone(Id),
-    /// A user was removed by hand.
+    /// A user's account ended.
     UserGone(Id),
 }
 
@@ -56,6 +56,8 @@ pub(crate) struct ConversationChange {
     pub(crate) participants: Vec<Id>,
     pub(crate) removed: Vec<Id>,
     pub(crate) name: Option<String>,
+    /// False once archived.
+    pub(crate) is_active: bool,
     /// Where the group has passed to another participant, because its creator left.
     pub(crate) created_by: Option<Id>,
     pub(crate) at: Timestamp,
@@ -151,6 +153,8 @@ impl ConversationChange {
             participants: ids(change.get_array("participants")?)?,
             removed: ids(change.get_array("removed")?)?,
             name: optional_str(change, "name")?.map(str::to_owned),
+            // Changes that were written before they could archive left the conversation active.
+            is_active: change.get_bool("isActive").unwrap_or(true),
             created_by: change.get_object_id("createdBy").ok().map(store::convert::id),
             at: date(change, "at")?,
         })

@@ -116,7 +116,7 @@ impl<P: Publisher> Engine<P> {
         let before = start.saturating_sub(1);
         let mut engine = Self {
             outbox: Outbox::new(publisher, keeper.term()),
-            addresser: Addresser::new(database.clone(), before),
+            addresser: Addresser::new(database.clone(), config.links.clone(), before),
             log: ReplayLog::new(Clock::end_of(before), config.replay_window, config.replay_bytes),
             progress: Progress::new(start),
             pace: Pace { since: Instant::now(), changes: 0, busy: false, next_read: Instant::now() },

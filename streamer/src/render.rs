@@ -4,58 +4,84 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use protocol::model::{ConversationUpdate, ReadBy, UserSummary};
-use protocol::{Clock, Id, event, model};
+use protocol::upload::Links;
+use protocol::{Clock, Id, Timestamp, event, model};
 use rustc_hash::FxHashMap;
 
 use crate::cache::{Conversation, Summary};
 use crate::change::Message;
 
-/// The name shown for an author whose account is gone.
-const GONE: &str = "Deleted user";
-
-/// `message:new`.
-pub(crate) fn message(
-    message: &Message<'_>,
-    sender: Option<&Summary>,
-    clock: Clock,
-) -> Result<Bytes, serde_json::Error> {
-    let (name, avatar) = sender.map_or((GONE, None), |s| (s.name.as_str(), s.avatar.as_deref()));
-    let payload = model::Message {
-        mongo_id: message.id,
-        id: message.id,
-        conversation_id: message.conversation,
-        seq: message.seq,
-        sender: UserSummary::author(message.sender, name, avatar.map(Cow::Borrowed)),
-        content: message.content.into(),
-        content_type: message.content_type.into(),
-        attachment_url: message.attachment_url.map(Cow::Borrowed),
-        client_message_id: message.client_message_id.map(Cow::Borrowed),
-        read_by: vec![ReadBy { user_id: message.sender, read_at: message.created_at }],
-        created_at: message.created_at,
-        updated_at: message.created_at,
-        is_deleted: false,
-    };
-    event::encode(event::MESSAGE_NEW, &payload, Some(clock))
+/// What rendering needs beside what is rendered: the addresses of uploads are signed each time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pen<'a> {
+    links: &'a Links,
+    now: Timestamp,
 }
 
-/// `conversation:update` for the participants.
-pub(crate) fn conversation(
-    id: Id,
-    conversation: &Conversation,
-    users: &FxHashMap<Id, Summary>,
-    clock: Clock,
-) -> Result<Bytes, serde_json::Error> {
-    let mut payload = skeleton(id, conversation);
-    payload.participants = conversation
-        .participants
-        .iter()
-        .filter_map(|user| Some((*user, users.get(user)?)))
-        .map(|(user, summary)| UserSummary {
-            status: Some(summary.status.as_str().into()),
-            ..UserSummary::author(user, &summary.name, summary.avatar.as_deref().map(Cow::Borrowed))
-        })
-        .collect();
-    event::encode(event::CONVERSATION_UPDATE, &payload, Some(clock))
+impl<'a> Pen<'a> {
+    pub(crate) fn new(links: &'a Links) -> Self {
+        Self { links, now: Timestamp::now() }
+    }
+
+    fn link<'b>(&self, stored: Option<&'b str>) -> Option<Cow<'b, str>> {
+        stored.map(|stored| self.links.shown(stored, self.now))
+    }
+
+    /// `message:new`.
+    pub(crate) fn message(
+        &self,
+        message: &Message<'_>,
+        sender: Option<&Summary>,
+        clock: Clock,
+    ) -> Result<Bytes, serde_json::Error> {
+        let sender = match sender {
+            Some(sender) => {
+                UserSummary::author(message.sender, &sender.name, self.link(sender.avatar.as_deref()))
+            }
+            None => UserSummary::gone(message.sender),
+        };
+        let payload = model::Message {
+            mongo_id: message.id,
+            id: message.id,
+            conversation_id: message.conversation,
+            seq: message.seq,
+            sender,
+            content: message.content.into(),
+            content_type: message.content_type.into(),
+            attachment_url: self.link(message.attachment_url),
+            client_message_id: message.client_message_id.map(Cow::Borrowed),
+            read_by: vec![ReadBy { user_id: message.sender, read_at: message.created_at }],
+            read_count: None,
+            created_at: message.created_at,
+            updated_at: message.created_at,
+            edited_at: None,
+            is_deleted: false,
+        };
+        event::encode(event::MESSAGE_NEW, &payload, Some(clock))
+    }
+
+    /// `conversation:update` for the participants.
+    pub(crate) fn conversation(
+        &self,
+        id: Id,
+        conversation: &Conversation,
+        users: &FxHashMap<Id, Summary>,
+        clock: Clock,
+    ) -> Result<Bytes, serde_json::Error> {
+        let mut payload = skeleton(id, conversation);
+        payload.participants = conversation
+            .participants
+            .iter()
+            .map(|&user| match users.get(&user) {
+                Some(summary) => UserSummary {
+                    status: Some(summary.status.as_str().into()),
+                    ..UserSummary::author(user, &summary.name, self.link(summary.avatar.as_deref()))
+                },
+                None => UserSummary::gone(user),
+            })
+            .collect();
+        event::encode(event::CONVERSATION_UPDATE, &payload, Some(clock))
+    }
 }
 
 /// `conversation:update` for those who were removed: that it is over for them, and nothing about the others.
