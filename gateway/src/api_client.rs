@@ -15,7 +15,7 @@ use hyper::{Method, Request, StatusCode};
 use protocol::code::ApiError;
 use protocol::command::{Answer, Answers, Batch, Command, PATH};
 use protocol::token::Tokens;
-use protocol::{ErrorCode, Id, Timestamp, route};
+use protocol::{ErrorCode, Id, route};
 use serde_json::value::RawValue;
 use service::batcher::{Batcher, Limits, Refused};
 use tracing::{error, warn};
@@ -72,7 +72,8 @@ pub(crate) struct Reply {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Connect {
     pub(crate) user: Id,
-    pub(crate) issued_at: Timestamp,
+    /// How many times all sessions of the user had been ended when the token was issued.
+    pub(crate) generation: i64,
 }
 
 /// Sends commands to the api nodes.
@@ -149,7 +150,8 @@ async fn send_batch(caller: Arc<Caller>, lane: usize, batch: Vec<Send>) -> Vec<(
 }
 
 async fn connect_batch(caller: Arc<Caller>, batch: Vec<Connect>) -> Vec<Result<(), ApiError>> {
-    let commands = batch.iter().map(|c| Command::Connect { user: c.user, issued_at: c.issued_at }).collect();
+    let commands =
+        batch.iter().map(|c| Command::Connect { user: c.user, generation: c.generation }).collect();
     let answers = caller.call(0, commands, Instant::now()).await;
     answers
         .into_iter()

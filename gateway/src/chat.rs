@@ -13,7 +13,7 @@ use hyper::{Request, Response};
 use protocol::code::{ApiError, close, text};
 use protocol::command::{Answer, MAX_PAYLOAD};
 use protocol::token::Tokens;
-use protocol::{ErrorCode, Id, Timestamp, body, event};
+use protocol::{ErrorCode, Id, body, event};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -75,7 +75,7 @@ impl Application for Chat {
         let (user, admitted) = (claims.user_id, Arc::<AtomicBool>::default());
         // The hub knows the socket before the api is asked, so that a revocation in between finds it.
         self.tell(hub::Command::Open { socket: socket.clone(), user, admitted: Arc::clone(&admitted) });
-        tokio::spawn(Arc::clone(self).vouch(socket.clone(), user, claims.iat));
+        tokio::spawn(Arc::clone(self).vouch(socket.clone(), user, claims.generation));
         Some(Member { user, admitted })
     }
 
@@ -97,9 +97,8 @@ impl Application for Chat {
 
 impl Chat {
     /// Asks the api whether the user may connect, and tells the hub.
-    async fn vouch(self: Arc<Self>, socket: Socket, user: Id, issued_at: i64) {
-        let issued_at = Timestamp::from_millis(issued_at.saturating_mul(1000));
-        match self.api.connect(Connect { user, issued_at }).await {
+    async fn vouch(self: Arc<Self>, socket: Socket, user: Id, generation: i64) {
+        match self.api.connect(Connect { user, generation }).await {
             Ok(()) => self.tell(hub::Command::Vouched { socket: socket.id(), user }),
             Err(error) if error.code == ErrorCode::Unauthorized => {
                 METRICS.refused_users.inc();
@@ -142,7 +141,7 @@ fn message(member: &Member, payload: &str) -> Result<(Id, Box<RawValue>), ApiErr
     if payload.len() > MAX_PAYLOAD {
         return Err(ApiError::new(ErrorCode::TooLarge, "The message is too large"));
     }
-    let conversation = body::SendMessage::conversation_id(payload)?;
+    let conversation = body::conversation_id(payload)?;
     let payload = RawValue::from_string(payload.to_owned())
         .map_err(|_| ApiError::new(ErrorCode::BadRequest, "body: must be a JSON object"))?;
     Ok((conversation, payload))

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use protocol::token::{MIN_SECRET_BYTES, Tokens};
+use service::client_address::TrustedProxies;
 use service::config::Env;
+use service::shared::Secrets;
 
 use crate::transport;
 
-/// The secret that signs tokens, shared with the api.
-pub const JWT_SECRET: &str = "JWT_SECRET";
+pub use service::client_address::TRUSTED_PROXIES;
+pub use service::shared::{JWT_SECRET, JWT_SECRET_PREVIOUS};
+
 /// Origins of the frontends that browsers may call from, separated by commas.
 pub const CLIENT_URL: &str = "CLIENT_URL";
 /// Default of [`CLIENT_URL`]: where a Next.js frontend runs in development.
@@ -32,6 +35,8 @@ pub struct Config {
     pub api_urls: Vec<String>,
     /// See [`COMMAND_TIMEOUT`].
     pub command_timeout: Duration,
+    /// See [`TRUSTED_PROXIES`].
+    pub trusted_proxies: TrustedProxies,
     /// Heartbeats, sizes and bounds of connections.
     pub transport: transport::Config,
 }
@@ -40,10 +45,7 @@ impl Config {
     /// Reads the settings; mistakes are remembered in `env`.
     #[must_use]
     pub fn from_env(env: &mut Env) -> Self {
-        let secret = env.text(JWT_SECRET).unwrap_or_default();
-        if secret.len() < MIN_SECRET_BYTES {
-            env.refuse(JWT_SECRET, format!("must have at least {MIN_SECRET_BYTES} characters"));
-        }
+        let Secrets { current, previous } = Secrets::from_env(env, MIN_SECRET_BYTES);
         let mut api_urls = env.list(API_URLS);
         for url in &mut api_urls {
             *url = url.trim_end_matches('/').to_owned();
@@ -73,8 +75,14 @@ impl Config {
         if command_timeout.is_zero() {
             env.refuse(COMMAND_TIMEOUT, "must be more than 0s");
         }
-        let transport = transport::Config::default();
-        Self { tokens: Tokens::new(secret.as_bytes()), client_urls, api_urls, command_timeout, transport }
+        Self {
+            tokens: Tokens::new(current.as_bytes()).with_previous(previous),
+            client_urls,
+            api_urls,
+            command_timeout,
+            trusted_proxies: TrustedProxies::from_env(env),
+            transport: transport::Config::default(),
+        }
     }
 }
 
@@ -103,6 +111,24 @@ mod tests {
         let config = Config::from_env(&mut env);
         assert_eq!(config.api_urls, ["http://a:1", "http://b:2"]);
         assert_eq!(config.client_urls, [DEFAULT_CLIENT_URL]);
+        assert_eq!(config.trusted_proxies, TrustedProxies::default());
+        assert!(env.finish().is_ok());
+    }
+
+    #[test]
+    fn tokens_of_a_previous_secret_are_good_and_named_proxies_are_trusted() {
+        let (new, old) = ("n".repeat(32), "o".repeat(32));
+        let mut env = env(&[
+            (JWT_SECRET, &new),
+            (JWT_SECRET_PREVIOUS, &old),
+            (TRUSTED_PROXIES, "10.0.0.0/8"),
+            (API_URLS, "http://a:1"),
+        ]);
+        let config = Config::from_env(&mut env);
+        let token = Tokens::new(old.as_bytes()).sign(protocol::Id::mint(), 0, Duration::from_secs(60));
+        assert!(config.tokens.verify(&token.unwrap()).is_ok());
+        assert!(config.trusted_proxies.trusts("10.1.2.3".parse().unwrap()));
+        assert!(!config.trusted_proxies.trusts("127.0.0.1".parse().unwrap()));
         assert!(env.finish().is_ok());
     }
 
@@ -110,11 +136,13 @@ mod tests {
     fn mistakes_are_reported_together() {
         let mut env = env(&[
             (JWT_SECRET, "short"),
+            (JWT_SECRET_PREVIOUS, "shorter"),
+            (TRUSTED_PROXIES, "proxy.example"),
             (API_URLS, "https://a/path"),
             (COMMAND_TIMEOUT, "0s"),
             (CLIENT_URL, "localhost:3000"),
         ]);
         drop(Config::from_env(&mut env));
-        assert_eq!(env.finish().unwrap_err().0.len(), 4);
+        assert_eq!(env.finish().unwrap_err().0.len(), 6);
     }
 }

@@ -7,9 +7,11 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use protocol::ErrorCode;
 use protocol::code::ApiError;
+use service::guard::guard;
 
 use crate::transport::{Body, body};
 
+mod caller;
 mod cors;
 mod page;
 mod proxy;
@@ -57,7 +59,9 @@ pub(crate) fn error(code: ErrorCode, message: &str) -> Response<Body> {
     let text = serde_json::to_vec(&ApiError::new(code, message)).unwrap_or_default();
     let mut response = Response::new(body(text));
     *response.status_mut() = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    guard(headers);
     if code == ErrorCode::Unavailable {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

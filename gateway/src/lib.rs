@@ -64,7 +64,7 @@ pub async fn run<B: Bus>(
         api: Arc::new(ApiClient::new(Arc::clone(&nodes), config.tokens.clone(), config.command_timeout)),
         tokens: config.tokens,
         hub: commands,
-        edge: Edge { cors: Cors::new(config.client_urls), proxy: Proxy::new(nodes) },
+        edge: Edge { cors: Cors::new(config.client_urls), proxy: Proxy::new(nodes, config.trusted_proxies) },
     });
     ready.set(true);
     let unready = shutdown.clone().cancelled_owned();

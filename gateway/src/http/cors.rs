@@ -9,6 +9,19 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::transport::{Body, body};
 
+/// What the api's routes are called with.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE, HEAD");
+/// What a browser sends only with permission: the token, what a body is, a part of a file, and a name for the request.
+const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
+    "authorization, content-disposition, content-type, range, x-filename, x-request-id",
+);
+/// What a browser hides from the page without permission.
+const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
+    "retry-after, x-request-id, location, content-range, accept-ranges, content-disposition",
+);
+/// How long a browser need not ask again, in seconds.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+
 /// The origins that browsers may call from. The page that the gateway itself serves needs no permission.
 #[derive(Debug)]
 pub(crate) struct Cors {
@@ -38,11 +51,9 @@ impl Cors {
         let origin = self.allowed(request.headers());
         if origin.is_some() {
             let headers = response.headers_mut();
-            let methods = HeaderValue::from_static("GET, POST, PUT, DELETE, HEAD");
-            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
-            let allowed = HeaderValue::from_static("authorization, content-type");
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
-            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
+            headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         }
         self.mark(&mut response, origin);
         Some(response)
@@ -56,7 +67,7 @@ impl Cors {
         if let Some(origin) = origin {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
         }
     }
 }
@@ -85,6 +96,38 @@ mod tests {
         assert_eq!(response.status(), 204);
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_METHODS], "GET, POST, PUT, DELETE, HEAD");
+        let allowed = response.headers()[ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap();
+        assert!(
+            ["authorization", "content-type", "range", "x-request-id"]
+                .iter()
+                .all(|name| allowed.contains(name))
+        );
+    }
+
+    #[test]
+    fn answers_are_kept_apart_by_origin_and_show_their_headers_to_the_allowed_one_only() {
+        for (origin, allowed) in [("http://localhost:3000", true), ("http://evil.example", false)] {
+            let headers = [(ORIGIN, HeaderValue::from_static(origin))].into_iter().collect();
+            let mut response = Response::new(body(""));
+            // The api may vary its answer by something else too.
+            response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+            cors().mark(&mut response, cors().allowed(&headers));
+            let vary: Vec<_> = response.headers().get_all(VARY).iter().collect();
+            assert_eq!(vary, ["Accept", "Origin"]);
+            let exposed = response.headers().get(ACCESS_CONTROL_EXPOSE_HEADERS);
+            let exposed = exposed.map(|names| names.to_str().unwrap().split(", ").collect::<Vec<_>>());
+            let expected = [
+                "retry-after",
+                "x-request-id",
+                "location",
+                "content-range",
+                "accept-ranges",
+                "content-disposition",
+            ];
+            assert_eq!(exposed, allowed.then(|| expected.to_vec()));
+            assert_eq!(response.headers().contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS), allowed);
+        }
     }
 
     #[test]
