@@ -38,7 +38,7 @@ pub enum Command {
     Run,
     /// Run the REST API alone; needs MONGODB_URI and JWT_SECRET.
     Api,
-    /// Run the streamer alone; needs MONGODB_URI and NATS_URL.
+    /// Run the streamer alone; needs MONGODB_URI, NATS_URL and JWT_SECRET.
     Streamer,
     /// Run the gateway alone; needs NATS_URL, API_URLS and JWT_SECRET.
     Gateway,

@@ -104,6 +104,7 @@ async fn start_streamer(mut env: Env) -> Result<Role, LaunchError> {
     let addresses = Addresses::read(&mut env, STREAMER);
     let uri = required(&mut env, MONGODB_URI, "the replica set, such as mongodb://host:27017/linkup");
     let nats_url = required(&mut env, NATS_URL, "the bus, such as nats://host:4222");
+    secret::require(&mut env);
     let config = streamer::Config::from_env(&mut env);
     settings::finish(env)?;
     let admin = settings::listen_admin(addresses.admin).await?;

@@ -1,4 +1,7 @@
 //! The secret that tokens are signed with: given, or made once and kept in the data directory.
+//!
+//! Earlier secrets, which still verify, come from the environment alone (`JWT_SECRET_PREVIOUS`). One that was kept here
+//! can become one of those: the file holds its text.
 
 use std::fmt;
 use std::fs;
@@ -11,8 +14,8 @@ use crate::console::say;
 use crate::data_dir::DataDir;
 use crate::error::LaunchError;
 
-/// The variable that holds the secret.
-pub const JWT_SECRET: &str = "JWT_SECRET";
+pub use service::shared::JWT_SECRET;
+
 /// The file of the data directory that holds a generated one.
 pub const FILE: &str = "jwt-secret";
 

@@ -10,8 +10,7 @@ use protocol::token::Tokens;
 use protocol::{Id, Timestamp};
 use serde::Serialize;
 use service::config::Env;
-use store::conversation::direct_key;
-use store::document::{Conversation, Kind, User};
+use store::document::{Conversation, User};
 use store::{Store, bounded};
 
 use crate::cli::Seed;
@@ -136,7 +135,8 @@ async fn write(
     let mut conversations = vec![Vec::new(); users.len()];
     let mut documents = Vec::with_capacity(seed.conversations as usize);
     for (one, other) in pairs {
-        let document = conversation(users[one].id, users[other].id, now);
+        let (one_id, other_id) = (users[one].id, users[other].id);
+        let document = Conversation::new(one_id, vec![one_id, other_id], None, now);
         conversations[one].push(document.id);
         conversations[other].push(document.id);
         documents.push(document);
@@ -145,7 +145,7 @@ async fn write(
         bounded(store.conversations().insert_many(chunk).ordered(false)).await?;
     }
     for (user, conversations) in users.iter().zip(&conversations) {
-        let token = tokens.sign(user.id, TOKEN_LIFETIME)?;
+        let token = tokens.sign(user.id, 0, TOKEN_LIFETIME)?;
         out.line(&Line { user_id: user.id, email: &user.email, token, conversations })?;
     }
     out.finish()
@@ -168,24 +168,6 @@ fn email(number: u32, tag: &str) -> String {
 fn user(number: u32, tag: &str, now: Timestamp) -> User {
     let (name, username) = (format!("User {number}"), format!("user{number}{tag}"));
     User::new(name, email(number, tag), username, PASSWORD_HASH.to_owned(), now)
-}
-
-fn conversation(one: Id, other: Id, now: Timestamp) -> Conversation {
-    Conversation {
-        id: Id::mint(),
-        name: None,
-        kind: Kind::Direct,
-        participants: vec![one, other],
-        created_by: Some(one),
-        direct_key: Some(direct_key(one, other)),
-        activity_id: None,
-        last_message: None,
-        created_at: now,
-        updated_at: now,
-        is_active: true,
-        rev: 0,
-        change: None,
-    }
 }
 
 /// `conversations` different pairs of `users` people, everybody in as many as everybody else (or one more): as long
