@@ -8,6 +8,7 @@
 //! | [`process`] | the `linkup` program as a process of its own |
 //! | [`socket`] | a client that remembers everything it was sent, in order |
 //! | [`rest`] | a client of the REST API |
+//! | [`contract`] | the api's document, held against every answer |
 //! | [`people`] | registered users with their conversations |
 //! | [`traffic`] | many senders at once, and the judgement of what arrived |
 //! | [`unlucky`] | a bus that loses things |
@@ -16,6 +17,7 @@
 //! | [`nats_server`] | a real NATS server |
 
 pub(crate) mod cluster;
+pub(crate) mod contract;
 pub(crate) mod cutter;
 pub(crate) mod mongo;
 #[path = "../../../bus/tests/support/nats_server.rs"]

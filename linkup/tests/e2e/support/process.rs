@@ -17,24 +17,33 @@ const START: Duration = Duration::from_secs(120);
 const END: Duration = Duration::from_secs(60);
 /// The settings of our programs. They get those that a test gives them and none of this process's environment; the
 /// rest of it stays, since it may hold the way to the registries.
-const SETTINGS: [&str; 17] = [
+const SETTINGS: [&str; 26] = [
     "ADMIN_ADDR",
     "ADMIN_PORT",
     "API_URLS",
+    "AUTH_RATE_PER_ACCOUNT",
+    "AUTH_RATE_PER_ADDRESS",
     "CLIENT_URL",
     "COMMAND_TIMEOUT",
     "COMMIT_TIMEOUT",
     "DRAIN_TIMEOUT",
     "JWT_SECRET",
+    "JWT_SECRET_PREVIOUS",
     "JWT_TTL",
     "LINKUP_MONGOD_CACHE_GB",
     "LISTEN_ADDR",
     "MONGODB_URI",
     "NATS_URL",
     "PORT",
+    "PUBLIC_URL",
     "REPLAY_BYTES",
     "REPLAY_WINDOW",
     "STREAMER_LEASE_TTL",
+    "TRUSTED_PROXIES",
+    "UPLOAD_MAX_BYTES",
+    "INVITE_RATE_PER_USER",
+    "UPLOAD_RATE_PER_USER",
+    "UPLOAD_TIMEOUT",
 ];
 
 /// A running program. Killed when dropped.

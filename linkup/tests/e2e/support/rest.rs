@@ -11,7 +11,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-/// Makes requests to one address, as one user or as nobody. Clones share their connections.
+use super::contract;
+
+/// Makes requests to one address, as one user or as nobody. Clones share their connections. Every answer of the api
+/// must be as the api's document says, or else the test fails.
 #[derive(Clone, Debug)]
 pub(crate) struct Rest {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -26,6 +29,8 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// Null where the body is no JSON.
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) bytes: Bytes,
 }
 
 impl Rest {
@@ -58,6 +63,11 @@ impl Rest {
         self.call(Method::PUT, path, Some(body)).await
     }
 
+    /// `DELETE path`, with this JSON or without a body.
+    pub(crate) async fn delete(&self, path: &str, body: Option<&Value>) -> Reply {
+        self.call(Method::DELETE, path, body).await
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Reply {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
@@ -72,12 +82,15 @@ impl Rest {
 
     /// Makes any request; its address must be whole.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
-        let what = format!("{} {}", request.method(), request.uri());
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let what = format!("{method} {}", request.uri());
         let response = self.client.request(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap_or_else(|error| panic!("{what}: {error:?}")).to_bytes();
-        let body = serde_json::from_slice(&body).unwrap_or_default();
-        Reply { status: parts.status, headers: parts.headers, body }
+        let bytes = body.collect().await.unwrap_or_else(|error| panic!("{what}: {error:?}")).to_bytes();
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        let reply = Reply { status: parts.status, headers: parts.headers, body, bytes };
+        contract::hold(&method, &path, &reply);
+        reply
     }
 }
 

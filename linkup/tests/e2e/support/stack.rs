@@ -7,7 +7,9 @@ use std::time::Duration;
 use bus::{Bus, InProcess};
 use hyper::header::HeaderValue;
 use protocol::token::Tokens;
+use protocol::upload::Links;
 use service::admin::Readiness;
+use service::client_address::TrustedProxies;
 use service::shutdown::Shutdown;
 use store::Store;
 use store::bson::{Document, doc};
@@ -156,7 +158,7 @@ impl<B: Bus> Stack<B> {
     pub(crate) fn start_streamer(&mut self) {
         let (store, bus) = (self.store.clone(), self.bus.clone());
         let Plan { lease_ttl, replay_window, .. } = self.plan;
-        let config = streamer::Config { lease_ttl, replay_window, ..streamer::Config::default() };
+        let config = streamer::Config { lease_ttl, replay_window, ..streamer::Config::new(links()) };
         let ready = Readiness::default().part("streamer");
         let part = Part::start(None, |shutdown| streamer::run(store, bus, config, ready, shutdown));
         self.streamers.push(part);
@@ -228,6 +230,7 @@ pub(crate) async fn start_gateway<B: Bus>(
         client_urls: vec![HeaderValue::from_static(CLIENT_URL)],
         api_urls,
         command_timeout: gateway::config::DEFAULT_COMMAND_TIMEOUT,
+        trusted_proxies: TrustedProxies::default(),
         transport: gateway::transport::Config::default(),
     };
     let ready = Readiness::default().part("gateway");
@@ -239,6 +242,11 @@ pub(crate) async fn start_gateway<B: Bus>(
 /// Signs and verifies with the secret of all tests.
 pub(crate) fn tokens() -> Tokens {
     Tokens::new(SECRET.as_bytes())
+}
+
+/// Signs and verifies the addresses of uploads as all parts do.
+pub(crate) fn links() -> Links {
+    Links::new(tokens(), None)
 }
 
 /// Shows what the parts log, where somebody asks for it.
