@@ -201,7 +201,7 @@ async fn a_role_says_all_that_it_lacks() {
     let folder = folder();
     for (role, lacking) in [
         ("api", &["MONGODB_URI", "JWT_SECRET"][..]),
-        ("streamer", &["MONGODB_URI", "NATS_URL"]),
+        ("streamer", &["MONGODB_URI", "NATS_URL", "JWT_SECRET"]),
         ("gateway", &["NATS_URL", "API_URLS", "JWT_SECRET"]),
     ] {
         let said = refusal(folder.path(), &[role], &[]).await;

@@ -5,9 +5,39 @@ use std::collections::BTreeSet;
 const README: &str = include_str!("../../../README.md");
 
 #[test]
+fn the_table_of_the_rest_api_is_complete() {
+    let rows: Vec<&str> = README.lines().filter_map(|row| row.strip_prefix("| `")).collect();
+    let mut named = BTreeSet::new();
+    for row in &rows {
+        // `METHOD /path?query` up to its closing quote.
+        let Some((verb, path)) = row.split('`').next().and_then(|call| call.split_once(' ')) else {
+            continue;
+        };
+        let path = path.split('?').next().unwrap();
+        let braced: Vec<String> = path
+            .split('/')
+            .map(|part| part.strip_prefix(':').map_or_else(|| part.to_owned(), |name| format!("{{{name}}}")))
+            .collect();
+        named.insert(format!("{verb} {}", braced.join("/")));
+    }
+    let public = api::endpoint::ENDPOINTS.iter().filter(|endpoint| endpoint.path.starts_with("/api/"));
+    let all = public.map(|endpoint| format!("{} {}", endpoint.verb.as_str(), endpoint.path));
+    assert_eq!(named, all.collect());
+}
+
+#[test]
 fn the_configuration_table_is_complete() {
     let settings = [
         api::config::JWT_SECRET,
+        api::config::JWT_SECRET_PREVIOUS,
+        api::config::PUBLIC_URL,
+        api::config::TRUSTED_PROXIES,
+        api::config::AUTH_RATE_PER_ADDRESS,
+        api::config::AUTH_RATE_PER_ACCOUNT,
+        api::config::INVITE_RATE_PER_USER,
+        api::config::UPLOAD_RATE_PER_USER,
+        api::config::UPLOAD_MAX_BYTES,
+        api::config::UPLOAD_TIMEOUT,
         api::config::JWT_TTL,
         api::config::COMMIT_TIMEOUT,
         api::config::DRAIN_TIMEOUT,

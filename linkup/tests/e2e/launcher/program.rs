@@ -30,7 +30,18 @@ pub(super) fn linkup_with(data_dir: &Path, arguments: &[&str], settings: &[(&str
 /// What the program says when it cannot start with these settings. Fails if it can.
 pub(super) async fn refusal(data_dir: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_linkup"));
-    for name in ["MONGODB_URI", "JWT_SECRET", "NATS_URL", "API_URLS", "LISTEN_ADDR", "ADMIN_ADDR"] {
+    const READ: [&str; 9] = [
+        "MONGODB_URI",
+        "JWT_SECRET",
+        "JWT_SECRET_PREVIOUS",
+        "PUBLIC_URL",
+        "TRUSTED_PROXIES",
+        "NATS_URL",
+        "API_URLS",
+        "LISTEN_ADDR",
+        "ADMIN_ADDR",
+    ];
+    for name in READ {
         command.env_remove(name);
     }
     command.env("PORT", "0").env("ADMIN_PORT", "0").envs(settings.iter().copied());

@@ -4,18 +4,12 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use protocol::Id;
-use serde_json::{Value, json};
+use serde_json::json;
 use store::bson::doc;
 use store::convert::oid;
 
-use super::fixture::{Node, tokens};
-use crate::support::rest::Reply;
+use super::fixture::{Node, refused, tokens};
 use crate::support::{SOON, eventually};
-
-fn refused(reply: &Reply, status: u16, code: &str, message: &str) {
-    assert_eq!(reply.status.as_u16(), status, "{}", reply.body);
-    assert_eq!(reply.body, json!({"message": message, "code": code}));
-}
 
 #[tokio::test]
 async fn one_registers_signs_in_and_is_oneself() {
@@ -25,28 +19,20 @@ async fn one_registers_signs_in_and_is_oneself() {
     assert_eq!(reply.status, StatusCode::CREATED);
     let session = reply.body;
     let user = &session["user"];
-    assert_eq!(user["_id"], user["id"]);
-    for (field, value) in [
-        ("name", json!("Ada Lovelace")),
-        ("email", json!("ada@example.org")),
-        ("username", json!("ada-lovelace")),
-        ("avatar", Value::Null),
-        ("status", json!("offline")),
-        ("bio", json!("")),
-        ("score", json!(0)),
-        ("interests", json!([])),
-        ("settings", json!({"notifications": true, "privacy": "public"})),
-    ] {
-        assert_eq!(user[field], value, "{field}");
-    }
-    for secret in ["password", "terms", "nameLower"] {
-        assert!(user.get(secret).is_none(), "{secret}");
-    }
+    let (id, at) = (&user["id"], &user["createdAt"]);
+    let expected = json!({
+        "_id": id, "id": id, "username": "ada-lovelace", "name": "Ada Lovelace", "avatar": null,
+        "email": "ada@example.org", "status": "offline", "bio": "", "score": 0, "interests": [],
+        "location": "", "occupation": "", "friends": [], "joinedDate": at,
+        "settings": {"notifications": true, "privacy": "public"}, "createdAt": at, "updatedAt": at,
+    });
+    assert_eq!(session, json!({"user": expected, "token": session["token"]}));
 
     let credentials = json!({"email": "ADA@example.org", "password": "correct horse"});
-    let login = node.rest.post("/api/auth/login", &credentials).await.ok();
-    assert_eq!(login["user"], *user);
-    for token in [&session["token"], &login["token"]] {
+    let login = node.rest.post("/api/auth/login", &credentials).await;
+    assert_eq!(login.status, StatusCode::OK);
+    assert_eq!(login.body["user"], *user);
+    for token in [&session["token"], &login.body["token"]] {
         let me = node.rest.with_token(token.as_str().unwrap()).get("/api/auth/me").await.ok();
         assert_eq!(me, *user);
     }
@@ -78,19 +64,21 @@ async fn a_wrong_password_and_an_unknown_address_are_answered_alike() {
 #[tokio::test]
 async fn refusals_are_in_the_specifications_words() {
     let node = Node::alone().await;
-    let ada = node.person("Ada").await;
-    let expired = node.rest.with_token(&tokens().sign(ada.id, Duration::ZERO).unwrap());
+    let (ada, hour) = (node.person("Ada").await, Duration::from_secs(60 * 60));
+    let expired = node.rest.with_token(&tokens().sign(ada.id, 0, Duration::ZERO).unwrap());
     let reply = eventually("a token expires within its second", SOON, async || {
         let reply = expired.get("/api/auth/me").await;
         (!reply.status.is_success()).then_some(reply)
     });
     refused(&reply.await, 401, "unauthorized", "Invalid token");
-    let forged = protocol::token::Tokens::new(&[7; 32]).sign(ada.id, Duration::from_secs(60)).unwrap();
-    let stranger = tokens().sign(Id::mint(), Duration::from_secs(60)).unwrap();
+    let forged = protocol::token::Tokens::new(&[7; 32]).sign(ada.id, 0, hour).unwrap();
+    // Neither of before all sessions were ended nor of after.
+    let of_another_time = [-1, 1].map(|generation| tokens().sign(ada.id, generation, hour).unwrap());
+    let stranger = tokens().sign(Id::mint(), 0, hour).unwrap();
     let internal = tokens().sign_internal().unwrap();
-    for path in ["/api/auth/me", "/api/users", "/api/conversations"] {
+    for path in ["/api/auth/me", "/api/users", "/api/conversations", "/api/activities"] {
         refused(&node.rest.get(path).await, 401, "unauthorized", "Authorization token required");
-        for token in [forged.as_str(), &internal, "junk"] {
+        for token in [&forged, &internal, &of_another_time[0], &of_another_time[1], "junk"] {
             let reply = node.rest.with_token(token).get(path).await;
             refused(&reply, 401, "unauthorized", "Invalid token");
         }
@@ -112,16 +100,20 @@ async fn a_deleted_user_is_out_at_once() {
 #[tokio::test]
 async fn internal_routes_take_internal_tokens_only() {
     let node = Node::alone().await;
-    let ada = node.person("Ada").await;
+    let (ada, bob) = (node.person("Ada").await, node.person("Bob").await);
+    bob.rest.delete("/api/auth/sessions", None).await.ok();
+    let connect = |user: Id, generation: i64| json!({"connect": {"user": user, "generation": generation}});
     let connects = json!({"commands": [
-        {"connect": {"user": ada.id, "issued_at": "2026-11-23T04:26:30.123Z"}},
-        {"connect": {"user": Id::mint(), "issued_at": "2026-11-23T04:26:30.123Z"}},
+        connect(ada.id, 0), connect(Id::mint(), 0), connect(bob.id, 0), connect(bob.id, 1), connect(ada.id, 1),
     ]});
     let path = protocol::command::PATH;
     let reply = node.rest.post(path, &connects).await;
     refused(&reply, 401, "unauthorized", "Authorization token required");
     refused(&ada.rest.post(path, &connects).await, 401, "unauthorized", "Invalid token");
-    let answers = node.gateway().post(path, &connects).await.ok()["answers"].clone();
-    assert_eq!(answers[0]["ok"], json!({"_id": ada.id, "id": ada.id, "name": "Ada", "avatar": null}));
-    assert_eq!(answers[1]["err"], json!({"message": "User not found", "code": "unauthorized"}));
+    let answers = node.gateway().post(path, &connects).await.ok();
+    let ok = |id: Id, name: &str| json!({"ok": {"_id": id, "id": id, "name": name, "avatar": null}});
+    let err = |message: &str| json!({"err": {"message": message, "code": "unauthorized"}});
+    let ended = err("Authentication error");
+    let expected = [ok(ada.id, "Ada"), err("User not found"), ended.clone(), ok(bob.id, "Bob"), ended];
+    assert_eq!(answers, json!({ "answers": expected }));
 }

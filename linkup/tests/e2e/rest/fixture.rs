@@ -9,13 +9,14 @@ use protocol::token::Tokens;
 use protocol::{Id, Timestamp};
 use serde_json::{Value, json};
 use service::admin::Readiness;
+use service::throttle::Rate;
 use store::Store;
 use store::document::User;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::rest::Rest;
+use crate::support::rest::{Reply, Rest};
 use crate::support::{SECRET, mongo_uri};
 
 /// One api node, run in this process.
@@ -39,8 +40,18 @@ pub(crate) fn tokens() -> Tokens {
     Tokens::new(SECRET.as_bytes())
 }
 
+/// The defaults, but for what would hold tests up.
 pub(crate) fn config() -> Config {
-    Config { view_interval: Duration::from_millis(100), ..Config::new(tokens()) }
+    // More often than any test tries.
+    let often = Rate { count: 1_000_000, per: Duration::from_secs(1) };
+    Config {
+        auth_rate_per_address: often,
+        auth_rate_per_account: often,
+        invite_rate_per_user: often,
+        upload_rate_per_user: often,
+        view_interval: Duration::from_millis(100),
+        ..Config::new(tokens())
+    }
 }
 
 impl Node {
@@ -58,6 +69,11 @@ impl Node {
     pub(crate) async fn with(uri: &str, config: Config) -> Self {
         let store = Store::connect(uri, "api-test").await.unwrap();
         store.prepare().await.unwrap();
+        Self::over(store, config).await
+    }
+
+    /// A node that uses this prepared store.
+    pub(crate) async fn over(store: Store, config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -76,9 +92,16 @@ impl Node {
         self.as_person(user.id)
     }
 
-    /// Somebody who exists, as seen by this node.
+    /// A new user whose profile is `public`, `friends-only` or `private`.
+    pub(crate) async fn person_with(&self, name: &str, privacy: &str) -> Person {
+        let person = self.person(name).await;
+        person.change(&json!({"settings": {"privacy": privacy}})).await;
+        person
+    }
+
+    /// Somebody who exists, as seen by this node. Their sessions were never ended.
     pub(crate) fn as_person(&self, id: Id) -> Person {
-        let token = tokens().sign(id, Duration::from_secs(60 * 60)).unwrap();
+        let token = tokens().sign(id, 0, Duration::from_secs(60 * 60)).unwrap();
         Person { id, rest: self.rest.with_token(&token), token }
     }
 
@@ -131,6 +154,46 @@ impl Person {
     pub(crate) async fn list(&self) -> Vec<Value> {
         self.rest.get("/api/conversations").await.ok().as_array().unwrap().clone()
     }
+
+    /// Where their profile is.
+    pub(crate) fn path(&self) -> String {
+        format!("/api/users/{}", self.id)
+    }
+
+    /// Their profile, as they see it.
+    pub(crate) async fn me(&self) -> Value {
+        self.rest.get("/api/auth/me").await.ok()
+    }
+
+    /// Changes fields of their profile, which is returned.
+    pub(crate) async fn change(&self, fields: &Value) -> Value {
+        self.rest.put(&self.path(), fields).await.ok()
+    }
+
+    /// Somebody's profile, as this person sees it.
+    pub(crate) async fn sees(&self, other: &Self) -> Value {
+        self.rest.get(&other.path()).await.ok()
+    }
+
+    /// Adds somebody as a friend; this person afterwards.
+    pub(crate) async fn add(&self, other: &Self) -> Value {
+        self.rest.post(&format!("{}/friends/{}", self.path(), other.id), &json!({})).await.ok()
+    }
+
+    /// Blocks somebody; this person afterwards.
+    pub(crate) async fn block(&self, other: &Self) -> Value {
+        self.rest.post(&format!("{}/blocks/{}", self.path(), other.id), &json!({})).await.ok()
+    }
+}
+
+/// Fails unless a request was refused like this, in exactly these words.
+pub(crate) fn refused(reply: &Reply, status: u16, code: &str, message: &str) {
+    assert_eq!((reply.status.as_u16(), &reply.body), (status, &json!({"message": message, "code": code})));
+}
+
+/// A field of each of these.
+pub(crate) fn each(list: &Value, field: &str) -> Vec<Value> {
+    list.as_array().unwrap().iter().map(|item| item[field].clone()).collect()
 }
 
 pub(crate) fn id(value: &Value) -> Id {

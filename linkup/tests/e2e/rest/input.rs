@@ -45,6 +45,7 @@ async fn bodies_are_refused_by_field() {
         account
     };
     let many: Vec<Id> = (0..1001).map(|_| Id::mint()).collect();
+    let upload = protocol::upload::stored(Id::mint());
     for (method, path, body, field) in [
         (Method::POST, register, json!([]), "body"),
         (Method::POST, register, json!({"email": "a@example.org", "password": "correct horse"}), "name"),
@@ -78,6 +79,10 @@ async fn bodies_are_refused_by_field() {
         (Method::POST, send, json!({"content": "a", "contentType": "video"}), "contentType"),
         (Method::POST, send, json!({"content": "a", "attachmentUrl": "javascript:x"}), "attachmentUrl"),
         (Method::POST, send, json!({"content": "a", "clientMessageId": operator}), "clientMessageId"),
+        (Method::POST, send, json!({"content": "a", "attachmentUrl": "/api/users"}), "attachmentUrl"),
+        // An upload is named by an address that was given out, not by its identifier.
+        (Method::POST, send, json!({"content": "a", "attachmentUrl": upload}), "attachmentUrl"),
+        (Method::PUT, &ada.path(), json!({"avatar": upload}), "avatar"),
     ] {
         let reply = raw(&node, &ada, method, path, "application/json", body.to_string()).await;
         assert_refused(&reply, field, &format!("{path} {body}"));
@@ -102,14 +107,26 @@ async fn queries_and_paths_are_refused_by_name() {
         ("/api/users?page=x".to_owned(), "page"),
         ("/api/users?page=101".to_owned(), "page"),
         ("/api/users?search=%00".to_owned(), "search"),
+        (format!("/api/users?search={}", "x+".repeat(11)), "search"),
+        ("/api/users?sort=age".to_owned(), "sort"),
+        ("/api/activities?activityType=sleep".to_owned(), "activityType"),
+        ("/api/activities?hostId=42".to_owned(), "hostId"),
+        ("/api/activities?from=now".to_owned(), "from"),
+        (format!("{}/friends?status=best", ada.path()), "status"),
+        (format!("{}/blocks?limit=101", ada.path()), "limit"),
         (messages("page=101"), "page"),
         (format!("/api/users?search={}", "x".repeat(201)), "search"),
         (format!("/api/conversations/{conversation}?limit=-1"), "limit"),
         (messages("before=yesterday"), "before"),
         (messages("after=-1"), "after"),
         (messages("after=1&before=2"), "before"),
+        (messages("before=2&updatedAfter=2026-11-23T04:26:30Z"), "before"),
+        (messages("after=1&updatedAfter=2026-11-23T04:26:30Z"), "after"),
+        (messages("updatedAfter=1"), "updatedAfter"),
         ("/api/conversations/42".to_owned(), "id"),
         ("/api/conversations/42/messages".to_owned(), "id"),
+        ("/api/activities/42".to_owned(), "id"),
+        ("/api/users/42/friends".to_owned(), "id"),
     ] {
         assert_refused(&ada.rest.get(&path).await, field, &path);
     }
@@ -124,7 +141,7 @@ async fn other_refusals_are_json_too() {
 
     let reply = ada.rest.put("/api/conversations", &json!({})).await;
     assert_eq!((reply.status.as_u16(), &reply.body["code"]), (405, &json!("method_not_allowed")));
-    assert_eq!(reply.headers[ALLOW], "GET, POST");
+    assert_eq!(reply.headers[ALLOW], "GET, HEAD, POST");
 
     let login = "/api/auth/login";
     let reply = raw(&node, &ada, Method::POST, login, "text/plain", "{}".to_owned()).await;
@@ -152,9 +169,12 @@ async fn conversations_of_others_stay_theirs() {
         [
             eve.rest.get(&path).await,
             eve.rest.put(&path, &json!({"name": "x"})).await,
+            eve.rest.delete(&path, None).await,
             eve.rest.get(&format!("{path}/messages")).await,
             eve.rest.post(&format!("{path}/messages"), &text).await,
             eve.rest.put(&format!("/api/messages/{message}/read"), &json!({})).await,
+            eve.rest.put(&format!("/api/messages/{message}"), &text).await,
+            eve.rest.delete(&format!("/api/messages/{message}"), None).await,
         ]
     };
     for reply in replies(conversation, &message).await {

@@ -4,9 +4,8 @@ use hyper::StatusCode;
 use protocol::Id;
 use serde_json::{Value, json};
 use store::bson::doc;
-use store::convert::oid;
 
-use super::fixture::{Node, Person, id, seq};
+use super::fixture::{Node, Person, each, id, seq};
 
 fn numbers(messages: &[Value]) -> Vec<i64> {
     messages.iter().map(seq).collect()
@@ -71,9 +70,8 @@ async fn deleted_messages_are_left_out_but_leave_a_tombstone() {
     for text in ["one", "two", "three"] {
         ada.say(conversation, text).await;
     }
-    let delete = doc! {"$set": {"isDeleted": true}};
-    let second = doc! {"conversationId": oid(conversation), "seq": 2_i64};
-    node.store.messages().update_one(second, delete).await.unwrap();
+    let second = id(&bob.messages(conversation, "").await[1]);
+    ada.rest.delete(&format!("/api/messages/{second}"), None).await.ok();
     assert_eq!(numbers(&bob.messages(conversation, "").await), [1, 3]);
     let all = bob.messages(conversation, "after=0").await;
     assert_eq!(numbers(&all), [1, 2, 3]);
@@ -123,4 +121,43 @@ async fn in_a_large_group_only_the_callers_own_reading_is_told() {
     assert_eq!(ada.messages(conversation, "").await[0]["readBy"].as_array().unwrap().len(), 1);
     assert_eq!(others[0].list().await[0]["unreadCount"], 0);
     assert_eq!(others[9].list().await[0]["unreadCount"], 1);
+}
+
+#[tokio::test]
+async fn in_a_large_group_readers_are_counted() {
+    let node = Node::alone().await;
+    let ada = node.person("Ada").await;
+    let mut others = Vec::new();
+    for n in 0..31 {
+        others.push(node.person(&format!("Member {n}")).await);
+    }
+    let conversation = ada.conversation(&others.iter().collect::<Vec<_>>()).await;
+    let path = format!("/api/conversations/{conversation}");
+    let mut sent = Vec::new();
+    for n in 1..=3 {
+        sent.push(id(&ada.say(conversation, &n.to_string()).await));
+    }
+    for (reader, message) in others.iter().zip([sent[0], sent[1], sent[1], sent[2]]) {
+        read(reader, message).await;
+    }
+    let counts = async |person: &Person| each(&person.messages(conversation, "").await.into(), "readCount");
+    // As long as everybody is named, nobody needs to count.
+    assert_eq!(counts(&ada).await, [Value::Null, Value::Null, Value::Null]);
+    let late = node.person("Late").await;
+    let mut members: Vec<Id> = others.iter().map(|person| person.id).collect();
+    members.extend([ada.id, late.id]);
+    ada.rest.put(&path, &json!({ "participants": members })).await.ok();
+    // The sender has read what they sent. Whoever joins has read nothing of what was before.
+    for person in [&ada, &others[0], &late] {
+        assert_eq!(counts(person).await, [5, 4, 2]);
+    }
+    sent.push(id(&others[0].say(conversation, "4").await));
+    read(&late, sent[3]).await;
+    assert_eq!(counts(&ada).await, [5, 4, 2, 2]);
+    // Marking one's own message counts once.
+    read(&others[0], sent[3]).await;
+    assert_eq!(counts(&ada).await, [5, 5, 3, 2]);
+    let whole = ada.rest.get(&path).await.ok();
+    assert_eq!(each(&whole["messages"], "readCount"), [5, 5, 3, 2]);
+    assert_eq!(whole["lastMessage"]["readCount"], 2);
 }

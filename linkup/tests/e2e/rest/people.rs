@@ -20,9 +20,15 @@ async fn users_are_found_by_the_beginnings_of_words() {
     assert_eq!(names(&ada, "search=lov").await, ["Ada Lovelace", "Lova Grad"]);
     assert_eq!(names(&ada, "search=love+ad").await, ["Ada Lovelace"]);
     assert_eq!(names(&ada, "search=%C3%A6gi").await, ["Ægir (the) Sea"]);
-    assert_eq!(names(&ada, "").await.len(), 5);
+    for everybody in ["", "search=", "search=+", "other=x"] {
+        assert_eq!(names(&ada, everybody).await.len(), 5, "{everybody}");
+    }
+    node.person("Scarlett O'Hara").await;
+    for search in ["o'hara", "o+hara", "O%27H"] {
+        assert_eq!(names(&ada, &format!("search={search}")).await, ["Scarlett O'Hara"], "{search}");
+    }
     // Nothing is a pattern.
-    for search in [".*", "(", "%5B", "ad.", "%24ne", "a|g"] {
+    for search in [".*", "(", "%5B", "l.v", "%24ne", "a|g"] {
         assert!(names(&ada, &format!("search={search}")).await.is_empty(), "{search}");
     }
 }
