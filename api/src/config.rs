@@ -247,7 +247,7 @@ mod tests {
             read(&[(PUBLIC_URL, "https://chat.example.org/"), (JWT_SECRET_PREVIOUS, &old)]);
         assert_eq!(refused, [""; 0]);
         assert!(config.links.shown(&stored, now).starts_with("https://chat.example.org/api/uploads/"));
-        assert_eq!(config.links.accept(&of_old, now), Some(stored));
+        assert_eq!(config.links.recognise(&of_old, now), upload::Given::Upload(stored));
         let token = Tokens::new(old.as_bytes()).sign(Id::mint(), 0, MINUTE).unwrap();
         assert!(config.tokens.verify(&token).is_ok());
     }

@@ -239,7 +239,10 @@ async fn inserts(store: &Store, tasks: usize) -> Result<Measured, Failure> {
         move || {
             seq += 1;
             let (messages, message) = (store.messages(), message(conversation, sender, seq));
-            async move { Ok(drop(messages.insert_one(message).await?)) }
+            async move {
+                messages.insert_one(message).await?;
+                Ok(())
+            }
         }
     });
     measure(workers.collect()).await
