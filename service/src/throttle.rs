@@ -208,6 +208,18 @@ mod tests {
     }
 
     #[test]
+    fn many_are_taken_at_once_or_not_at_all() {
+        let clock = FakeRelativeClock::default();
+        let throttle = Throttle::with_clock(rate("10/10s"), clock.clone());
+        assert_eq!((throttle.check_many(&1, 8), throttle.check_many(&1, 0)), (Ok(()), Ok(())));
+        assert_eq!(throttle.check_many(&1, 4), Err(Duration::from_secs(2)));
+        assert_eq!(throttle.check_many(&1, 2), Ok(()), "what was refused took nothing");
+        assert_eq!(throttle.check_many(&2, 11), Err(Duration::from_secs(10)), "so many there never are");
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(throttle.check_many(&1, 10), Ok(()));
+    }
+
+    #[test]
     fn keys_that_are_full_again_are_forgotten_and_others_are_not() {
         let clock = FakeRelativeClock::default();
         let throttle = Throttle::with_clock(rate("60/1m"), clock.clone());

@@ -116,19 +116,21 @@ pub(super) async fn serve(
         // The answer has begun, so all that is left is to break it off.
         let pieces = app.store.upload_bytes(&file, range);
         let pieces = pieces.inspect_err(move |error| warn!(%error, %id, "a file was not served to its end"));
-        *response.body_mut() = StreamBody::new(feed(pieces, permit).map_ok(Frame::data)).boxed_unsync();
+        *response.body_mut() =
+            StreamBody::new(feed(pieces, permit, STALL_TIMEOUT).map_ok(Frame::data)).boxed_unsync();
     }
     Ok(response)
 }
 
 /// A client that takes nothing for so long is given up.
-const STALLED: Duration = Duration::from_secs(30);
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Passes the pieces of a file on as the client takes them. The reading is in a task of its own, so that whoever stalls holds
 /// one piece and no cursor, and not for ever.
 fn feed(
     pieces: impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static,
     permit: OwnedSemaphorePermit,
+    stall_timeout: Duration,
 ) -> impl Stream<Item = Result<Bytes, BoxError>> {
     let (given, mut taken) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -137,7 +139,7 @@ fn feed(
         while let Some(piece) = pieces.next().await {
             let failed = piece.is_err();
             let passed = given.send(piece.map_err(BoxError::from));
-            if !matches!(tokio::time::timeout(STALLED, passed).await, Ok(Ok(()))) || failed {
+            if !matches!(tokio::time::timeout(stall_timeout, passed).await, Ok(Ok(()))) || failed {
                 return;
             }
         }
@@ -176,4 +178,48 @@ fn answer(status: StatusCode, file: &Upload, etag: &str, millis_left: i64) -> Re
     headers
         .insert(CACHE_CONTROL, value(format!("private, max-age={}, immutable", millis_left.max(0) / 1000))?);
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn pieces(count: u8) -> impl Stream<Item = Result<Bytes, StoreError>> {
+        stream::iter((0..count).map(|n| Ok(Bytes::from(vec![n]))))
+    }
+
+    async fn permit(downloads: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+        downloads.clone().acquire_owned().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_a_file_gets_all_of_it() {
+        let downloads = Arc::new(Semaphore::new(1));
+        let fed = feed(pieces(20), permit(&downloads).await, Duration::from_secs(60));
+        let got: Vec<Bytes> = fed.map(Result::unwrap).collect().await;
+        assert_eq!(got, (0..20).map(|n| Bytes::from(vec![n])).collect::<Vec<_>>());
+        drop(permit(&downloads).await);
+    }
+
+    #[tokio::test]
+    async fn whoever_stalls_gives_the_place_back_and_never_gets_the_rest() {
+        let downloads = Arc::new(Semaphore::new(1));
+        let fed = feed(pieces(20), permit(&downloads).await, Duration::from_millis(10));
+        // Nobody takes anything, until there is a place again.
+        drop(permit(&downloads).await);
+        assert!(fed.count().await < 20);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_to_its_end_is_broken_off() {
+        let downloads = Arc::new(Semaphore::new(1));
+        let broken = pieces(2).chain(stream::iter([Err(StoreError::TimedOut), Ok(Bytes::new())]));
+        let fed = feed(broken, permit(&downloads).await, Duration::from_secs(60));
+        let got: Vec<bool> = fed.map(|piece| piece.is_ok()).collect().await;
+        assert_eq!(got, [true, true, false]);
+    }
 }

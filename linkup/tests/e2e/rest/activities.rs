@@ -309,3 +309,21 @@ async fn what_one_has_in_common_with_a_host_is_told_as_far_as_they_show_it() {
         }
     }
 }
+
+#[tokio::test]
+async fn where_somebody_who_hides_will_be_is_not_found_by_asking_for_them() {
+    let node = Node::alone().await;
+    let (ada, bob) = (node.person("Ada").await, node.person("Bob").await);
+    let shy = node.person_with("Shy", "private").await;
+    host(&shy, &tea()).await;
+    for query in [format!("hostId={}", shy.id), format!("participant={}", shy.id)] {
+        assert_eq!(found(&shy, &query).await.len(), 1, "to oneself one does not hide");
+        assert!(found(&ada, &query).await.is_empty(), "{query}");
+        assert!(found(&ada, &query.replace(&shy.id.to_string(), &Id::mint().to_string())).await.is_empty());
+    }
+    host(&bob, &tea()).await;
+    let query = format!("hostId={}", bob.id);
+    assert_eq!(found(&ada, &query).await.len(), 1);
+    bob.block(&ada).await;
+    assert!(found(&ada, &query).await.is_empty());
+}

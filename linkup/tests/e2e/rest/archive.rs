@@ -249,3 +249,19 @@ async fn a_message_that_the_archiving_has_not_seen_is_not_hidden() {
     node.store.conversations().update_one(doc! {"_id": oid(talk)}, archived).await.unwrap();
     assert!(listed(&ada).await.is_empty() && listed(&bob).await.is_empty());
 }
+
+#[tokio::test]
+async fn what_came_after_an_archiving_can_be_archived_in_turn() {
+    let node = Node::alone().await;
+    let (ada, bob) = (node.person("Ada").await, node.person("Bob").await);
+    let talk = ada.conversation(&[&bob]).await;
+    ada.say(talk, "one").await;
+    archive(&ada, talk).await.ok();
+    ada.say(talk, "two").await;
+    // As a send leaves it that was authorised before the archiving and stored after its last look.
+    let asleep = doc! {"$set": {"isActive": false, "archivedSeq": 1_i64}};
+    node.store.conversations().update_one(doc! {"_id": oid(talk)}, asleep).await.unwrap();
+    assert_eq!((listed(&ada).await, listed(&bob).await), (vec![talk], vec![talk]));
+    archive(&bob, talk).await.ok();
+    assert_eq!((listed(&ada).await, listed(&bob).await), (vec![], vec![]));
+}

@@ -268,3 +268,36 @@ async fn the_view_of_the_last_message_follows() {
     node.stop().await;
     assert_eq!(store.conversation(conversation).await.unwrap().unwrap().last_message.unwrap().seq, 4);
 }
+
+#[tokio::test]
+async fn a_list_of_conversations_comes_in_pages_where_one_is_asked_for() {
+    let node = Node::alone().await;
+    let ada = node.person("Ada").await;
+    let mut made = Vec::new();
+    for n in 0..5 {
+        made.push(ada.conversation(&[&node.person(&format!("Person {n}")).await]).await);
+    }
+    made.reverse();
+    let page = async |query: &str| {
+        let list = ada.rest.get(&format!("/api/conversations?{query}")).await.ok();
+        list.as_array().unwrap().iter().map(id).collect::<Vec<Id>>()
+    };
+    assert_eq!(page("").await, made);
+    assert_eq!(page("limit=2").await, made[..2]);
+    assert_eq!(page("limit=2&page=3").await, made[4..]);
+    assert!(page("page=2").await.is_empty());
+}
+
+#[tokio::test]
+async fn neither_of_two_is_told_whether_the_other_is_there_once_one_has_blocked_the_other() {
+    let node = Node::alone().await;
+    let (ada, bob) = (node.person("Ada").await, node.person("Bob").await);
+    let talk = ada.conversation(&[&bob]).await;
+    let statuses = async |person: &Person| {
+        let read = person.rest.get(&format!("/api/conversations/{talk}")).await.ok();
+        read["participants"].as_array().unwrap().iter().filter(|one| one.get("status").is_some()).count()
+    };
+    assert_eq!((statuses(&ada).await, statuses(&bob).await), (2, 2));
+    bob.block(&ada).await;
+    assert_eq!((statuses(&ada).await, statuses(&bob).await), (0, 0));
+}

@@ -180,3 +180,30 @@ async fn taken(node: &Node) -> Result<u16, Reply> {
     let reply = try_from(node, "198.51.100.1").await;
     if reply.status == 429 { Err(reply) } else { Ok(reply.status.as_u16()) }
 }
+
+#[tokio::test]
+async fn a_user_brings_so_many_people_into_conversations() {
+    let node = node(Config { invite_rate_per_user: times(4), ..config() }).await;
+    let ada = node.person("Ada").await;
+    let mut people = Vec::new();
+    for n in 0..6 {
+        people.push(node.person(&format!("Person {n}")).await);
+    }
+    let begin = async |ids: &[Id]| ada.rest.post("/api/conversations", &json!({"participants": ids})).await;
+    // More than there can ever be.
+    let all: Vec<Id> = people.iter().map(|person| person.id).collect();
+    throttled(&begin(&all).await, 60 * 60);
+    let group = begin(&all[..3]).await.ok();
+    let path = format!("/api/conversations/{}", group["id"].as_str().unwrap());
+    let members = |more: &[Id]| {
+        let ids = [&[ada.id], more].concat();
+        json!({ "participants": ids })
+    };
+    // Only those who are new count.
+    ada.rest.put(&path, &members(&all[..4])).await.ok();
+    throttled(&ada.rest.put(&path, &members(&all[..5])).await, 15 * 60);
+    throttled(&begin(&all[5..]).await, 15 * 60);
+    // To be brought in costs nothing, nor does what is there already, and others have their own count.
+    let direct = people[5].conversation(&[&ada]).await;
+    assert_eq!(begin(&all[5..]).await.ok()["id"], json!(direct));
+}

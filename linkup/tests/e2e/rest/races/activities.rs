@@ -5,9 +5,12 @@ use protocol::Id;
 use serde_json::{Value, json};
 use store::bson::doc;
 use store::convert::oid;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::{Pair, at_once, count, post, statuses};
 use crate::rest::fixture::{Person, id};
+use crate::support::{SOON, eventually};
 
 impl Pair {
     /// An activity of `host`'s in which so many may take part.
@@ -168,4 +171,50 @@ async fn a_cancelled_activity_leaves_no_conversation_that_anybody_sees() {
             assert!(seen.is_empty(), "in round {round}: {seen:?}");
         }
     }
+}
+
+/// Sends a request, and goes away as soon as its first effect is there.
+async fn ask_and_leave(pair: &Pair, guest: &Person, activity: Id, what: &str) {
+    let before = pair.0[0].store.activity(activity).await.unwrap().unwrap().participants;
+    let mut stream = TcpStream::connect(pair.0[0].address).await.unwrap();
+    let head = format!(
+        "POST /api/activities/{activity}/{what} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-length: 0\r\n\r\n",
+        guest.token
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    while pair.0[0].store.activity(activity).await.unwrap().unwrap().participants == before {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_has_begun_is_carried_out_when_they_go_away() {
+    let pair = Pair::start().await;
+    let (host, guests) = (pair.person("Host").await, pair.people(20).await);
+    let mut activities = Vec::new();
+    for guest in &guests {
+        let activity = pair.activity(&host, 5).await;
+        host.rest.get(&chat(activity)).await.ok();
+        ask_and_leave(&pair, guest, activity, "join").await;
+        activities.push(activity);
+    }
+    let agree = async |members: usize| {
+        eventually("the conversations have followed", SOON, async || {
+            for activity in &activities {
+                let (participants, talkers) = pair.members(*activity).await;
+                if participants.len() != members || talkers != participants {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    };
+    agree(2).await;
+    for (guest, activity) in guests.iter().zip(&activities) {
+        ask_and_leave(&pair, guest, *activity, "leave").await;
+    }
+    agree(1).await;
 }
