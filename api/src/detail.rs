@@ -33,12 +33,12 @@ impl<'p> Detail<'p> {
         messages: Vec<Message>,
     ) -> Result<Self, StoreError> {
         let store = &app.store;
-        let (keys, behind) = (others_cursors(&listed, caller), behind(&listed));
+        let (keys, uncounted) = (others_cursors(&listed, caller), uncounted(&listed, caller));
         let people = people(&listed, &messages);
         let counted = counted(&listed, &messages);
         let (cursors, counts, profiles, reading) = tokio::try_join!(
             store.read_cursors(&keys),
-            store.unread_counts(caller, &behind),
+            store.unread_counts(caller, &uncounted),
             store.profiles(&people),
             reading(store, counted),
         )?;
@@ -72,6 +72,11 @@ impl<'p> Detail<'p> {
         if listed.size <= SMALL { listed.conversation.participants.clone() } else { vec![self.caller] }
     }
 
+    fn unread_count(&self, listed: &Listed) -> i64 {
+        let counted = || self.unread.get(&listed.conversation.id).copied().unwrap_or(0);
+        known_unread(listed, self.caller).unwrap_or_else(counted).min(MAX_UNREAD)
+    }
+
     fn conversation<'a>(&'a self, listed: &'a Listed) -> model::Conversation<'a> {
         let conversation = &listed.conversation;
         let readers = self.readers(listed);
@@ -84,7 +89,7 @@ impl<'p> Detail<'p> {
         model::Conversation {
             update,
             last_message: last.map(|last| self.context.message(last, &readers)),
-            unread_count: self.unread.get(&conversation.id).map_or(0, |count| (*count).min(MAX_UNREAD)),
+            unread_count: self.unread_count(listed),
             messages: None,
         }
     }
@@ -119,12 +124,27 @@ fn others_cursors(listed: &[Listed], caller: Id) -> Vec<ReadKey> {
     .collect()
 }
 
-/// What comes after the caller's cursors. Where a cursor is at the end, nothing is unread without looking.
-fn behind(listed: &[Listed]) -> Vec<Stretch> {
-    let places = listed.iter().filter_map(|one| {
-        let after = one.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+/// How many messages come after the caller's cursor, others' or their own.
+fn distance(one: &Listed) -> i64 {
+    let after = one.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+    one.last.as_ref().map_or(0, |last| last.seq - after)
+}
+
+/// How many are unread, where that is known without looking: nothing comes after the cursor, or only the message that is
+/// there already.
+fn known_unread(one: &Listed, caller: Id) -> Option<i64> {
+    match (distance(one), &one.last) {
+        (1, Some(last)) => Some(i64::from(last.sender != caller && !last.is_deleted)),
+        (distance, _) if distance <= 0 => Some(0),
+        _ => None,
+    }
+}
+
+/// What comes after the caller's cursors and has to be counted.
+fn uncounted(listed: &[Listed], caller: Id) -> Vec<Stretch> {
+    let places = listed.iter().filter(|one| known_unread(one, caller).is_none()).filter_map(|one| {
         let last = one.last.as_ref()?.seq;
-        (last > after).then_some(Stretch { conversation: one.conversation.id, after, last })
+        Some(Stretch { conversation: one.conversation.id, after: last - distance(one), last })
     });
     places.collect()
 }
@@ -137,4 +157,56 @@ fn people(listed: &[Listed], messages: &[Message]) -> Vec<Id> {
         people.extend(one.last.as_ref().map(|last| last.sender));
     }
     people.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Timestamp;
+    use store::document::{Conversation, ReadCursor};
+
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_be_known_is_counted() {
+        let [ada, bob] = [1, 2].map(|n| Id::from_bytes([n; 12]));
+        let now = Timestamp::now();
+        let listed = |sender: Id, seq: i64, cursor: Option<i64>, is_deleted: bool| {
+            let conversation = Conversation::new(ada, vec![ada, bob], None, now);
+            let key = ReadKey { conversation: conversation.id, user: ada };
+            let last = Message {
+                id: Id::mint(),
+                conversation_id: conversation.id,
+                seq,
+                sender,
+                content: String::new(),
+                content_type: "text".to_owned(),
+                attachment_url: None,
+                client_message_id: None,
+                created_at: now,
+                updated_at: now,
+                edited_at: None,
+                is_deleted,
+                change: None,
+            };
+            let cursor = cursor.map(|seq| ReadCursor { key, seq, from: 0, marks: Vec::new() });
+            Listed { conversation, size: 2, last: Some(last), cursor, others: None }
+        };
+        let all = [
+            (listed(bob, 5, Some(5), false), Some(0)),
+            (listed(bob, 5, Some(6), false), Some(0)),
+            (listed(bob, 5, Some(4), false), Some(1)),
+            (listed(ada, 5, Some(4), false), Some(0)),
+            (listed(bob, 5, Some(4), true), Some(0)),
+            (listed(bob, 1, None, false), Some(1)),
+            (listed(bob, 2, None, false), None),
+            (listed(bob, 5, Some(3), false), None),
+        ];
+        for (one, unread) in &all {
+            assert_eq!(known_unread(one, ada), *unread);
+        }
+        let listed: Vec<Listed> = all.into_iter().map(|(one, _)| one).collect();
+        let stretches: Vec<(i64, i64)> =
+            uncounted(&listed, ada).iter().map(|stretch| (stretch.after, stretch.last)).collect();
+        assert_eq!(stretches, [(0, 2), (3, 5)]);
+    }
 }

@@ -187,6 +187,11 @@ impl Endpoint {
         Self { query: Some(parameters), ..self }
     }
 
+    /// Whether it changes something: every method but GET, and the one GET that makes what is not there yet.
+    pub(crate) fn writes(&self) -> bool {
+        self.verb != Verb::Get || self.operation == Operation::ActivityConversation
+    }
+
     /// Its name in metrics and in the document.
     #[must_use]
     pub fn name(&self) -> String {

@@ -25,7 +25,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use crate::answer::{Answer, Failure, method_not_allowed};
 use crate::app::{App, Client};
 use crate::config::Config;
-use crate::endpoint::{self, Call, Miss, Verb};
+use crate::endpoint::{self, Call, Miss};
 use crate::handle;
 use crate::metrics::METRICS;
 
@@ -34,6 +34,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// After a failed accept (no file descriptors left) the next attempt waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long tasks have to come to an end whose clients were cut off.
+const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// How often MongoDB is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,14 +68,16 @@ pub async fn run(
     tokio::join!(accepting, tell_readiness(&store, &ready, &shutdown));
     drop(listener);
     connections.close();
-    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+    let deadline = tokio::time::Instant::now() + drain;
+    if tokio::time::timeout_at(deadline, connections.wait()).await.is_err() {
         warn!(connections = connections.len(), "requests did not finish in time and are cut off");
         cut.cancel();
         connections.wait().await;
     }
-    // What was begun for clients who have gone away.
+    // What was begun for clients who have gone away, or were cut off just now.
     app.tasks.close();
-    if tokio::time::timeout(drain, app.tasks.wait()).await.is_err() {
+    let deadline = deadline.max(tokio::time::Instant::now() + LAST_TASKS);
+    if tokio::time::timeout_at(deadline, app.tasks.wait()).await.is_err() {
         warn!(tasks = app.tasks.len(), "requests whose clients have gone did not finish in time");
     }
     app.stop();
@@ -165,7 +170,7 @@ async fn serve(
 /// Has the endpoint's handler answer. What changes something is carried out in a task of its own, so that a client who goes away
 /// does not stop it between two writes: somebody would be blocked by half, or have left half of an activity.
 async fn carry_out(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Failure> {
-    if call.endpoint.verb == Verb::Get {
+    if !call.endpoint.writes() {
         return handle::call(app, call, request).await;
     }
     let (task_app, task_call) = (app.clone(), call.clone());

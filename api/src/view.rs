@@ -1,6 +1,6 @@
 //! The conversations' view of their last message, written behind the acknowledgement and at most once per interval
-//! for a conversation. Nothing relies on it: lists read the message itself. A view that is lost with its node is
-//! right again with the conversation's next message.
+//! for a conversation. Lists read the message itself; only on which page of them a conversation is comes from it. A view
+//! that is lost with its node is right again with the conversation's next message.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -66,7 +66,8 @@ pub struct User {
     /// Whether the caller and this user are friends; absent for the user themself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub friendship: Option<Friendship>,
-    /// True where the user's privacy leaves the caller only name, handle and picture: the other fields are empty then.
+    /// True where the user's privacy leaves the caller only name, handle, picture and when they joined: the other fields are empty
+    /// then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub limited: bool,
     /// Whom the user has added as a friend. Only for the user themself.

@@ -39,7 +39,8 @@ impl Timestamp {
             Some((local, offset)) => (Cow::Owned(format!("{local}Z")), offset),
             None => (Cow::Borrowed(text), 0),
         };
-        let time = humantime::parse_rfc3339(&local).ok()?;
+        // Behind a fraction the parser looks no further than to a plus.
+        let time = humantime::parse_rfc3339(&local).ok().filter(|_| !local.contains('+'))?;
         let millis = i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
         Some(Self(millis - offset)).filter(|time| time.0 >= 0)
     }
@@ -104,9 +105,16 @@ mod tests {
         assert_eq!(Timestamp::parse(&time.to_string()), Some(time));
         assert_eq!(Timestamp::parse("2026-11-23T05:56:30.123+01:30"), Some(time));
         assert_eq!(Timestamp::parse("2026-11-22T23:26:30.123-05:00"), Some(time));
-        for other in
-            ["yesterday", "", "2026-11-23T04:26:30+1:00", "2026-11-23T04:26:30+24:00", "+01:00", "é+01:00"]
-        {
+        for other in [
+            "yesterday",
+            "",
+            "2026-11-23T04:26:30+1:00",
+            "2026-11-23T04:26:30+24:00",
+            "+01:00",
+            "é+01:00",
+            "2026-11-23T04:26:30.1+abcdZ",
+            "2026-11-23T04:26:30.1+9:99+01:00",
+        ] {
             assert_eq!(Timestamp::parse(other), None, "{other}");
         }
     }

@@ -108,7 +108,11 @@ pub enum Given {
 
 /// The path of an address, with a scheme and a host before it or without.
 fn path_of(text: &str) -> &str {
-    let behind = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let behind = |scheme: &str| {
+        let (start, rest) = text.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    let behind = behind("https://").or_else(|| behind("http://"));
     let path = match behind {
         Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
         None => text,
@@ -250,7 +254,7 @@ mod tests {
             format!("{path}?a#b"),
             // As a page on another origin has to write it, with a public address or without.
             url.clone(),
-            format!("http://127.0.0.1:5000{path}?a=/b"),
+            format!("HTTP://127.0.0.1:5000{path}?a=/b"),
         ] {
             assert_eq!(plain.recognise(&shown, now), known, "{shown}");
             assert_eq!(public.recognise(&shown, now), known, "{shown}");

@@ -249,7 +249,7 @@ impl Store {
     }
 
     /// Writes views of conversations, none over a newer one. One command; the primary's word is enough, since
-    /// nothing relies on them.
+    /// nothing but the order of pages relies on them.
     ///
     /// # Errors
     ///

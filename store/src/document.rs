@@ -181,7 +181,7 @@ pub struct Conversation {
     /// The activity it belongs to.
     #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
     pub activity_id: Option<Id>,
-    /// A view, written behind the acknowledgement: never relied on.
+    /// A view, written behind the acknowledgement: never relied on for what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_message: Option<LastMessage>,
     /// When it was made.

@@ -138,6 +138,18 @@ impl Store {
         Err(StoreError::Contended)
     }
 
+    /// Whether two users take part in the same conversation, archived or not. One command.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing was changed.
+    pub async fn have_met(&self, one: Id, other: Id) -> Result<bool, StoreError> {
+        let filter = doc! {"participants": {"$all": [oid(one), oid(other)]}};
+        let conversations = self.conversations().clone_with_type::<Document>();
+        let action = conversations.find_one(filter).projection(doc! {"_id": 1}).max_time(COMMAND_TIMEOUT);
+        Ok(bounded(action).await?.is_some())
+    }
+
     /// Which of two users have blocked the other. One command.
     ///
     /// # Errors

@@ -189,7 +189,7 @@ fn fields(body: UpdateActivity) -> Document {
     fields
 }
 
-/// `DELETE /api/activities/:id`: five commands, and four to archive its conversation.
+/// `DELETE /api/activities/:id`: five commands, and six more where it has a conversation.
 pub(super) async fn delete(app: &App, request: &Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.caller(request.headers()).await?.id;
     let activity = hosted(app, caller, id).await?;
@@ -205,10 +205,11 @@ async fn cancel(app: &App, activity: &Activity) -> Result<(), Failure> {
     archive_conversation(app, activity).await
 }
 
-/// Archives the conversation of an activity, if there is one. One command, and four where it is not archived yet.
+/// Archives the conversation of an activity, if there is one. One command, two more where it is archived already and four where it is
+/// not.
 pub(super) async fn archive_conversation(app: &App, activity: &Activity) -> Result<(), Failure> {
     let found = app.store.conversation_of_activity(activity.id).await?;
-    let Some(conversation) = found.filter(|found| found.is_active) else { return Ok(()) };
+    let Some(conversation) = found else { return Ok(()) };
     match membership::archive_as(app, activity.host_id, conversation.id).await {
         // The host left it by way of an older activity, or it was passed on: then it is not the host's to archive.
         Err(refused) if refused.error.code == protocol::ErrorCode::Forbidden => Ok(()),

@@ -15,7 +15,7 @@ use super::membership::{CHANGE_TRIES, keeps_changing, last_seq};
 use crate::answer::{Answer, Failure};
 use crate::app::App;
 
-/// `GET /api/activities/:id/conversation`: seven commands of an empty one, up to three more where it has messages, and some more where
+/// `GET /api/activities/:id/conversation`: six commands of an empty one, up to two more where it has messages, and some more where
 /// it has to be made or to catch up.
 pub(super) async fn get(app: &App, request: &Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.caller(request.headers()).await?.id;

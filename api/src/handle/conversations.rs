@@ -32,7 +32,7 @@ protocol::input! {
     }
 }
 
-/// `GET /api/conversations`: six commands, however many conversations there are. At most
+/// `GET /api/conversations`: at most six commands, however many conversations there are. At most
 /// [`store::conversation::MAX_LISTED`] of them, each with at most [`store::conversation::LISTED_PARTICIPANTS`] people.
 pub(super) async fn list(app: &App, request: &Request<Incoming>) -> Result<Answer, Failure> {
     let caller = app.caller(request.headers()).await?.id;
@@ -47,7 +47,7 @@ pub(super) async fn list(app: &App, request: &Request<Incoming>) -> Result<Answe
     Ok(ok(&detail.conversations()))
 }
 
-/// `GET /api/conversations/:id`: six commands, seven of a large group.
+/// `GET /api/conversations/:id`: at most six commands.
 pub(super) async fn get(app: &App, request: &Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.caller(request.headers()).await?.id;
     with_messages(app, request, caller, id).await

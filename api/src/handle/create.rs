@@ -31,8 +31,8 @@ protocol::input! {
     }
 }
 
-/// `POST /api/conversations`: four commands for a group, five for a new direct conversation, up to seven for one that is there (two more
-/// if it was archived), nine or ten for an activity's.
+/// `POST /api/conversations`: four commands for a group, six for a new direct conversation and for one that is there (two more if it was
+/// archived), five or ten for an activity's.
 pub(super) async fn create(app: &App, request: Request<Incoming>) -> Result<Answer, Failure> {
     let caller = app.calling_user(request.headers()).await?;
     let body: CreateConversation = input(app, request).await?;
@@ -46,6 +46,7 @@ pub(super) async fn create(app: &App, request: Request<Incoming>) -> Result<Answ
         return direct(app, &caller, new).await;
     }
     invitable(app, &caller, &new.participants).await?;
+    app.admit_invites(caller.id, new.participants.len() - 1)?;
     app.store.insert_conversation(&new).await?;
     let (id, members) = (new.id, new.participants.clone());
     let detail = show(app, caller.id, new).await?;
@@ -55,12 +56,17 @@ pub(super) async fn create(app: &App, request: Request<Incoming>) -> Result<Answ
 
 /// The direct conversation of two people: the one they have, or a new one.
 async fn direct(app: &App, caller: &User, new: Conversation) -> Result<Answer, Failure> {
-    let stored = match invitable(app, caller, &new.participants).await {
-        Ok(()) => app.store.find_or_insert_direct(&new).await?,
-        Err(refused) => {
-            // Whoever may not begin one any more still finds the one that is there.
-            let [one, other] = new.participants[..] else { return Err(refused) };
-            app.store.direct_conversation(one, other).await?.ok_or(refused)?
+    // Whoever may not begin one any more still finds the one that is there.
+    let known = match new.participants[..] {
+        [one, other] => app.store.direct_conversation(one, other).await?,
+        _ => None,
+    };
+    let stored = match known {
+        Some(known) => known,
+        None => {
+            invitable(app, caller, &new.participants).await?;
+            app.admit_invites(caller.id, 1)?;
+            app.store.find_or_insert_direct(&new).await?
         }
     };
     if stored.id == new.id {
@@ -132,7 +138,7 @@ fn participants(named: Option<Ids<MAX_PARTICIPANTS>>, caller: Id) -> Result<Vec<
 }
 
 /// Whether `caller` may bring these people into a conversation: they must exist, not hide from the caller, and neither may have
-/// blocked the other, and there must not be too many of them for the time being. One command.
+/// blocked the other. One command.
 pub(super) async fn invitable(app: &App, caller: &User, ids: &[Id]) -> Result<(), Failure> {
     let others: Vec<Id> = ids.iter().copied().filter(|id| *id != caller.id).collect();
     if others.iter().any(|id| caller.blocked.contains(id)) {
@@ -141,7 +147,7 @@ pub(super) async fn invitable(app: &App, caller: &User, ids: &[Id]) -> Result<()
     let seen = app.store.seen_users(caller.id, &others).await?;
     let visible = seen.iter().filter(|seen| Sight::of(caller, seen) != Sight::Nothing).count();
     if visible == others.len() {
-        app.admit_invites(caller.id, others.len())
+        Ok(())
     } else {
         Err(Invalid::new("participants", "must be existing users").into())
     }

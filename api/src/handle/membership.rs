@@ -66,7 +66,7 @@ pub(super) async fn change(app: &App, request: Request<Incoming>, id: Id) -> Res
         name: body.name.into_option().map(|name| name.map(|name| name.0)),
         participants: body.participants.map(|ids| ids.0),
     };
-    let mut difference = None;
+    let (mut difference, mut admitted) = (None, 0);
     for _ in 0..CHANGE_TRIES {
         // Before the members are read: whoever is not among them then has none of the messages up to here.
         let last = if wish.participants.is_some() { last_seq(&app.store, id).await? } else { Last::NONE.seq };
@@ -79,6 +79,9 @@ pub(super) async fn change(app: &App, request: Request<Incoming>, id: Id) -> Res
         follows_no_activity(app, &current, &change).await?;
         let joining = joining(&current, &change);
         welcome(app, &user, &current, &joining, last).await?;
+        // Once, however often the change is tried.
+        app.admit_invites(caller, joining.len().saturating_sub(admitted))?;
+        admitted = admitted.max(joining.len());
         if let Some(current) = app.store.change_conversation(id, &change, None).await? {
             return changed(app, caller, current, &joining).await;
         }
@@ -273,6 +276,10 @@ pub(super) async fn let_go(app: &App, detail: &Detail<'_>, id: Id, joined: &[Id]
 /// The conversation as it is now; to one who has just left it, closed and without participants.
 async fn changed(app: &App, caller: Id, current: Conversation, joined: &[Id]) -> Result<Answer, Failure> {
     if !current.has(caller) {
+        if !joined.is_empty() {
+            let those = Conversation { participants: joined.to_vec(), ..current.clone() };
+            let_go(app, &show(app, caller, those).await?, current.id, joined).await?;
+        }
         let left = Conversation { participants: Vec::new(), is_active: false, ..current };
         let detail = show(app, caller, left).await?;
         return Ok(ok(&detail.conversations().pop()));

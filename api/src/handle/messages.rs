@@ -109,7 +109,7 @@ pub(super) async fn list(app: &App, request: &Request<Incoming>, id: Id) -> Resu
     Ok(ok(&rendered))
 }
 
-/// `PUT /api/messages/:id`: six commands, and two for each time that the same message was changed first.
+/// `PUT /api/messages/:id`: six commands, seven of a large group, and two for each time that the same message was changed first.
 pub(super) async fn edit(app: &App, request: Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.caller(request.headers()).await?.id;
     let EditMessage { content: Text(content) } = input(app, request).await?;

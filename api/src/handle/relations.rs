@@ -144,7 +144,7 @@ pub(super) async fn block(
     let seen = app.store.seen_user(id, other).await?.ok_or_else(no_user)?;
     // Whoever hides is as if they were not there, unless the two have met.
     let hidden = Sight::of(&caller, &seen) == Sight::Nothing && !seen.adds_viewer;
-    if hidden && app.store.direct_conversation(id, other).await?.is_none() {
+    if hidden && !app.store.have_met(id, other).await? {
         return Err(no_user());
     }
     if !app.store.block(id, other, true, Timestamp::now()).await? {

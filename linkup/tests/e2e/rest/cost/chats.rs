@@ -72,9 +72,9 @@ async fn conversations(world: &World) -> Vec<Row> {
     let gone = ada.conversation(&[bob, eve]).await;
     let left = ada.conversation(&[bob, eve]).await;
     vec![
-        create("of two", json!({"participants": [crowd[60]]}), 5),
-        create("of two who have one", json!({"participants": [bob.id]}), 7),
-        create("of two who have archived it", json!({"participants": [eve.id]}), 7),
+        create("of two", json!({"participants": [crowd[60]]}), 6),
+        create("of two who have one", json!({"participants": [bob.id]}), 6),
+        create("of two who have archived it", json!({"participants": [eve.id]}), 6),
         create("of three", json!({"participants": [bob.id, eve.id], "name": "Tea"}), 4),
         create("of forty", json!({"participants": &crowd[100..139]}), 4),
         create("of an activity", json!({"activityId": bare}), 10),

@@ -65,7 +65,7 @@ async fn activities(world: &World) -> Vec<Row> {
         row("leave_activity", "", joined, 5),
         row("leave_activity", with, bobs, 9),
         row("delete_activity", "", world.activity(ada, &json!({})).await, 5),
-        row("delete_activity", with, chatty, 9),
+        row("delete_activity", with, chatty, 11),
     ]
 }
 

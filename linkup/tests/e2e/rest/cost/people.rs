@@ -44,7 +44,7 @@ async fn accounts(world: &World) -> Vec<Row> {
         Row::new("change_password", "", &kim, "/api/auth/password", 3).with(passwords),
         Row::new("end_sessions", "", &leo, "/api/auth/sessions", 2),
         Row::new("delete_user", "who takes part in nothing", &zoe, zoe.path(), 8).with(password.clone()),
-        Row::new("delete_user", "with a group and two activities", &yan, yan.path(), 25).with(password),
+        Row::new("delete_user", "with a group and two activities", &yan, yan.path(), 27).with(password),
     ]
 }
 
