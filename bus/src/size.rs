@@ -1,7 +1,7 @@
 //! What a delivery comes to on the wire. The bus refuses what is too large rather than splitting it, because a
 //! delivery's counter and its meaning are the streamer's; with these the streamer splits in time.
 
-use protocol::bus::{Delivery, Downlink, Envelope};
+use protocol::bus::{Content, Delivery, Downlink, Envelope};
 
 /// The most bytes that a delivery takes beside its envelopes.
 pub const DELIVERY_OVERHEAD: usize = 64;
@@ -11,26 +11,37 @@ const VARINT: usize = 10;
 
 /// The most bytes that this envelope takes in a delivery; the exact number is at most fifty less.
 #[must_use]
-pub const fn envelope_bytes(envelope: &Envelope) -> usize {
-    // Clock: one 64-bit and two 32-bit numbers; then two lengths; identifiers carry no length.
+pub fn envelope_bytes(envelope: &Envelope) -> usize {
+    // Clock: one 64-bit and two 32-bit numbers; then lengths and the kind of content; identifiers carry no length.
     let clock = 2 * VARINT;
-    clock + VARINT + envelope.recipients.len() * 12 + VARINT + envelope.event.len()
+    let content = match &envelope.content {
+        Content::Event(event) => VARINT + event.len(),
+        Content::SessionsEnded { .. } => VARINT,
+        Content::UserGone => 0,
+    };
+    clock + VARINT + envelope.recipients.len() * 12 + VARINT + content
 }
 
 /// The most bytes that this delivery takes.
 #[must_use]
 pub fn delivery_bytes(delivery: &Delivery) -> usize {
-    let envelopes = match &delivery.body {
-        Downlink::Events(events) | Downlink::Replay { events, .. } => events.as_slice(),
-        Downlink::Registered { .. } | Downlink::Beat { .. } => &[],
+    let body = match &delivery.body {
+        Downlink::Events(events) | Downlink::Replay { events, .. } => {
+            events.iter().map(envelope_bytes).sum::<usize>()
+        }
+        Downlink::Registered { incomplete: users, .. } | Downlink::Typing { recipients: users, .. } => {
+            users.len() * 12
+        }
+        Downlink::Beat { .. } => 0,
     };
-    DELIVERY_OVERHEAD + envelopes.iter().map(envelope_bytes).sum::<usize>()
+    DELIVERY_OVERHEAD + body
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use protocol::bus::Typing;
     use protocol::{Clock, Id};
 
     #[test]
@@ -42,7 +53,7 @@ mod tests {
             let envelope = Envelope {
                 clock,
                 recipients: vec![Id::from_bytes([255; 12]); recipients],
-                event: Bytes::from(vec![b'x'; event]),
+                content: Content::Event(Bytes::from(vec![b'x'; event])),
             };
             for count in [0, 1, 200] {
                 let events = vec![envelope.clone(); count];
@@ -60,10 +71,18 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_without_envelopes_fits_the_overhead() {
+    fn a_delivery_without_envelopes_fits_too() {
         let live_from = Clock { time: u64::MAX, change: u32::MAX, event: u32::MAX };
-        let body = Downlink::Registered { request: u64::MAX, live_from, complete: true };
-        let delivery = Delivery { term: u64::MAX, counter: u64::MAX, body };
-        assert!(postcard::to_stdvec(&delivery).unwrap().len() <= DELIVERY_OVERHEAD);
+        let typing = Typing { user: Id::mint(), conversation: Id::mint(), is_typing: true };
+        for users in [vec![], vec![Id::mint(); 300]] {
+            let bodies = [
+                Downlink::Registered { request: u64::MAX, live_from, incomplete: users.clone() },
+                Downlink::Typing { typing: typing.clone(), recipients: users },
+            ];
+            for body in bodies {
+                let delivery = Delivery { term: u64::MAX, counter: u64::MAX, body };
+                assert!(postcard::to_stdvec(&delivery).unwrap().len() <= delivery_bytes(&delivery));
+            }
+        }
     }
 }

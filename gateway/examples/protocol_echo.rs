@@ -21,6 +21,11 @@ struct Echo;
 
 impl Application for Echo {
     type Session = ();
+    type Permit = ();
+
+    fn allow<B>(&self, _: &Request<B>) -> Result<(), Response<Body>> {
+        Ok(())
+    }
 
     async fn http(self: Arc<Self>, _: Request<Incoming>, _: SocketAddr) -> Response<Body> {
         let mut response = Response::new(body("not found"));

@@ -60,6 +60,11 @@ pub(crate) fn failed_to_send() -> Event {
 
 impl Application for Chat {
     type Session = Session;
+    type Permit = ();
+
+    fn allow<B>(&self, _: &Request<B>) -> Result<(), Response<Body>> {
+        Ok(())
+    }
 
     async fn http(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         self.edge.answer(request, peer).await

@@ -88,6 +88,46 @@ crate::input! {
     }
 }
 
+crate::choice! {
+    /// What somebody may say about themself.
+    pub enum Status {
+        /// There.
+        Online = "online",
+        /// Connected, but not attending.
+        Away = "away",
+        /// Wishes to look as if not connected.
+        Offline = "offline",
+    }
+}
+
+crate::input! {
+    /// The payload of a client's `message:read`.
+    pub struct ReadMessage {
+        /// What was read; everything before it is read too.
+        message_id / "messageId": Id,
+        /// Where; not needed.
+        conversation_id / "conversationId": Option<Id>,
+    }
+}
+
+crate::input! {
+    /// The payload of a client's `conversation:typing`.
+    pub struct SetTyping {
+        /// Where.
+        conversation_id / "conversationId": Id,
+        /// Whether the user is typing now.
+        is_typing / "isTyping": bool,
+    }
+}
+
+crate::input! {
+    /// The payload of a client's `user:status`.
+    pub struct SetStatus {
+        /// What the user is now, as far as this connection is concerned.
+        status / "status": Status,
+    }
+}
+
 /// A checked message that is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMessage {

@@ -9,15 +9,50 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Clock, Id};
 
-/// An event with its place in the order and the users it is for.
+/// Something with its place in the order and the users it is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// Its place in the total order.
     pub clock: Clock,
-    /// Users of the addressed gateway who are to get it, and no others.
+    /// Users of the addressed gateway whom it is for, and no others.
     pub recipients: Vec<Id>,
-    /// The event, encoded once ([`crate::event::encode`]).
-    pub event: Bytes,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What is in an [`Envelope`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// An event for the recipients' sockets, encoded once ([`crate::event::encode`]).
+    Event(Bytes),
+    /// For the gateway itself: all sessions of the recipients were ended. Their sockets whose token is of an earlier
+    /// generation ([`crate::token::Claims::generation`]) are to be turned away, pending ones too.
+    SessionsEnded {
+        /// The generation of tokens that are good from now on.
+        generation: i64,
+    },
+    /// For the gateway itself: the recipients' accounts are gone, and all their sockets are to be turned away.
+    UserGone,
+}
+
+/// A user whose events a gateway asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registrant {
+    /// Who.
+    pub user: Id,
+    /// Replay what they would have got after this clock, up to where the answer says.
+    pub from: Option<Clock>,
+}
+
+/// That somebody is typing, or has stopped. Not stored, not replayed, without a clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typing {
+    /// Who.
+    pub user: Id,
+    /// Where.
+    pub conversation: Id,
+    /// Whether they are typing now.
+    pub is_typing: bool,
 }
 
 /// From a gateway to the streamer.
@@ -40,9 +75,7 @@ pub enum Uplink {
         /// True: these users replace all that the gateway had registered (after a gap or a new term).
         reset: bool,
         /// The users.
-        users: Vec<Id>,
-        /// Replay what these users would have got after this clock, up to where the answer says.
-        from: Option<Clock>,
+        users: Vec<Registrant>,
     },
     /// The gateway no longer holds a socket of these users.
     Unregister {
@@ -50,6 +83,14 @@ pub enum Uplink {
         gateway: Id,
         /// The users.
         users: Vec<Id>,
+    },
+    /// A user of this gateway is typing, or has stopped. The streamer passes it on to the other participants, if the
+    /// user is one. Sent again every [`TYPING_REFRESH_SECS`] while it goes on.
+    Typing {
+        /// Who speaks.
+        gateway: Id,
+        /// Who types, and where.
+        typing: Typing,
     },
     /// The gateway stops: forget it.
     Leave {
@@ -88,9 +129,17 @@ pub enum Downlink {
         request: u64,
         /// Everything after this clock will be delivered.
         live_from: Clock,
-        /// False: the log does not reach back to where the replay should have begun, so events may be missing
-        /// and the sockets of these users must be closed, for their clients to catch up over REST.
-        complete: bool,
+        /// Users of the request for whom the log does not reach back to where their replay should have begun: events may be
+        /// missing, and their clients must catch up over REST.
+        incomplete: Vec<Id>,
+    },
+    /// Somebody is typing, or has stopped. The gateway takes it for stopped by itself when it is not told again within
+    /// [`TYPING_TIMEOUT_SECS`].
+    Typing {
+        /// Who and where.
+        typing: Typing,
+        /// Users of the addressed gateway who are to be told.
+        recipients: Vec<Id>,
     },
     /// Nothing new. Sent every [`BEAT_INTERVAL_MILLIS`] to each gateway, so that a lost last delivery is
     /// noticed, and at once to a gateway that the streamer does not know yet.
@@ -108,6 +157,11 @@ pub const GATEWAY_TIMEOUT_SECS: u64 = 30;
 /// How often the streamer speaks to each gateway at the least, in milliseconds.
 pub const BEAT_INTERVAL_MILLIS: u64 = 500;
 
+/// How often a gateway repeats that somebody is still typing, in seconds.
+pub const TYPING_REFRESH_SECS: u64 = 10;
+/// After how many seconds without a repetition somebody is no longer typing: their gateway, the streamer or the bus has gone.
+pub const TYPING_TIMEOUT_SECS: u64 = 25;
+
 impl Uplink {
     /// The gateway that speaks.
     #[must_use]
@@ -116,6 +170,7 @@ impl Uplink {
             Self::Alive { gateway, .. }
             | Self::Register { gateway, .. }
             | Self::Unregister { gateway, .. }
+            | Self::Typing { gateway, .. }
             | Self::Leave { gateway } => *gateway,
         }
     }
@@ -133,7 +188,7 @@ mod tests {
             body: Downlink::Events(vec![Envelope {
                 clock: Clock { time: 1 << 40, change: 2, event: 1 },
                 recipients: vec![Id::mint(), Id::mint()],
-                event: Bytes::from_static(b"[\"message:new\",{}]"),
+                content: Content::Event(Bytes::from_static(b"[\"message:new\",{}]")),
             }]),
         };
         let packed = postcard::to_stdvec(&delivery).unwrap();

@@ -91,7 +91,7 @@ pub mod text {
     pub const FAILED_TO_SEND: &str = "Failed to send message";
 }
 
-/// Close codes of WebSockets. The stock Socket.IO client reconnects after any of them, since to it every
+/// Close codes of WebSockets. README.md has them in one table, with what a client should do. The stock Socket.IO client reconnects after any of them, since to it every
 /// closed transport is an accident; a plain client should reconnect unless the table says otherwise.
 pub mod close {
     /// The server is stopping. Reconnect.
@@ -104,10 +104,14 @@ pub mod close {
     pub const INVALID_TEXT: u16 = 1007;
     /// A message over the size limit. Do not reconnect without a change.
     pub const TOO_LARGE: u16 = 1009;
-    /// The token was refused. Do not reconnect without a new one.
+    /// The token was refused, its session was ended, or it expired. Do not reconnect without a new one.
     pub const UNAUTHORIZED: u16 = 4401;
     /// No authentication, or no sign of life, in time. Reconnect.
     pub const TIMEOUT: u16 = 4408;
+    /// The same client has connected again, and this is its earlier connection. Do not reconnect.
+    pub const REPLACED: u16 = 4409;
+    /// Too many connections of one user, or too many commands. Reconnect later.
+    pub const TOO_MANY: u16 = 4429;
     /// Something LinkUp needs is away, or events may have been missed. Reconnect, and catch up over REST.
     pub const TRY_AGAIN: u16 = 4503;
     /// The client did not read fast enough. Reconnect, and catch up over REST.

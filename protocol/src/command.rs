@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::Id;
 use crate::code::ApiError;
+use crate::{Id, Timestamp};
 
 /// Where an api node takes batches. Not under `/api`, so the edge never passes a client's request to it.
 pub const PATH: &str = "/internal/commands";
@@ -52,7 +52,71 @@ pub enum Command {
         /// The payload as the client sent it; the api checks it as it checks a REST body.
         payload: Box<RawValue>,
     },
+    /// A user has read a message, and all before it. Answered with [`crate::model::MessageRead`].
+    Read {
+        /// Who.
+        user: Id,
+        /// What.
+        message: Id,
+    },
+    /// What a user is on one gateway has changed. Answered with null, also where a later version is known already.
+    Presence {
+        /// The gateway, as one life of its process.
+        gateway: Id,
+        /// Who.
+        user: Id,
+        /// Rises with every change that this gateway tells; an earlier one never undoes a later.
+        version: u64,
+        /// What they are there now.
+        presence: Presence,
+        /// When that came to be.
+        at: Timestamp,
+    },
+    /// The gateway lives. Sent every [`HEARTBEAT_INTERVAL_SECS`], or its users are taken for offline after
+    /// [`HEARTBEAT_TIMEOUT_SECS`]. Answered with [`Heartbeat`].
+    Alive {
+        /// The gateway.
+        gateway: Id,
+    },
 }
+
+/// What a user is, on one gateway or on all together (the most present counts).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    /// Without a connection, or wishes to look like that.
+    Offline,
+    /// Connected, but not attending.
+    Away,
+    /// Connected.
+    Online,
+}
+
+impl Presence {
+    /// The name in JSON and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Away => "away",
+            Self::Online => "online",
+        }
+    }
+}
+
+/// The answer to [`Command::Alive`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// False: the gateway is new, or was taken for dead and its users for offline. It is to tell everybody's presence
+    /// again, under new versions.
+    pub known: bool,
+}
+
+/// How often a gateway says that it lives, in seconds.
+pub const HEARTBEAT_INTERVAL_SECS: u64 = 5;
+/// After how many silent seconds a gateway is dead. Longer than clients take to come back elsewhere, so that nobody
+/// looks offline because a gateway was restarted.
+pub const HEARTBEAT_TIMEOUT_SECS: u64 = 30;
 
 /// One answer for each command of the batch.
 #[derive(Debug, Serialize, Deserialize)]

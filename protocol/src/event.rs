@@ -14,10 +14,28 @@ use crate::Clock;
 pub const MESSAGE_NEW: &str = "message:new";
 /// A conversation was created or changed. Payload: [`crate::model::ConversationUpdate`].
 pub const CONVERSATION_UPDATE: &str = "conversation:update";
+/// A message was edited. Payload: [`crate::model::MessageUpdate`].
+pub const MESSAGE_UPDATE: &str = "message:update";
+/// A message was deleted. Payload: [`crate::model::MessageDelete`].
+pub const MESSAGE_DELETE: &str = "message:delete";
+/// Somebody has read a message, and all before it. Payload: [`crate::model::MessageRead`]. From a client:
+/// [`crate::body::ReadMessage`].
+pub const MESSAGE_READ: &str = "message:read";
+/// Somebody is typing, or has stopped; never with a clock. Payload: [`crate::model::Typing`]. From a client:
+/// [`crate::body::SetTyping`].
+pub const CONVERSATION_TYPING: &str = "conversation:typing";
+/// Somebody went online, away or offline. Payload: [`crate::model::UserStatus`]. From a client: [`crate::body::SetStatus`].
+pub const USER_STATUS: &str = "user:status";
+/// Somebody joined an activity. Payload: [`crate::model::ActivityMembers`].
+pub const ACTIVITY_JOIN: &str = "activity:join";
+/// Somebody left an activity. Payload: [`crate::model::ActivityMembers`].
+pub const ACTIVITY_LEAVE: &str = "activity:leave";
 /// From a client: send a message. Payload: [`crate::body::SendMessage`].
 pub const MESSAGE_SEND: &str = "message:send";
-/// From a client on `/ws`: authenticate. Payload: `{token}`.
+/// From a client: authenticate (on `/ws` only), or replace the token by a newer one of the same user. Payload: `{token}`.
 pub const USER_CONNECT: &str = "user:connect";
+/// From a client on `/ws`: authenticate and get what was missed. Payload: `{token, pid, offset}`.
+pub const RESUME: &str = "resume";
 /// To a client whose command without acknowledgement failed. Payload: `{message}`.
 pub const ERROR: &str = "error";
 

@@ -12,6 +12,8 @@
 //! | [`command`] | the batched internal calls from gateway to api |
 //! | [`bus`] | what streamer and gateways say to each other |
 //! | [`token`] | JSON Web Tokens: claims, signing, verifying |
+//! | [`recovery`] | what lets a client that comes back have what it missed |
+//! | [`peer`] | how gateways tell each other, in session ids, where they are |
 //! | [`upload`] | addresses of uploaded files: as they are stored, and signed as they are shown |
 //! | [`code`] | error codes of the API and close codes of WebSockets |
 //! | [`route`] | hashing of conversations to lanes and lanes to nodes |
@@ -25,6 +27,8 @@ pub mod event;
 pub mod id;
 pub mod input;
 pub mod model;
+pub mod peer;
+pub mod recovery;
 pub mod route;
 pub mod time;
 pub mod token;

@@ -141,6 +141,12 @@ impl Tokens {
         self.keys().any(|key| key.sealed(text, seal))
     }
 
+    /// The signatures of `text` with each of the secrets, the current one first.
+    pub(crate) fn seals<'a>(&'a self, text: &'a str) -> impl Iterator<Item = String> + 'a {
+        debug_assert!(text.contains(':'), "{text} could be taken for a token");
+        self.keys().filter_map(|key| key.seal(text).ok())
+    }
+
     fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.current).chain(&self.previous)
     }

@@ -223,11 +223,12 @@ impl<P: Publisher> Engine<P> {
     async fn uplink(&mut self, uplink: Uplink) -> Result<(), Stopped> {
         match uplink {
             Uplink::Alive { gateway, request } => self.outbox.alive(gateway, request, self.position).await?,
-            Uplink::Register { gateway, request, reset, users, from } => {
-                let registration = Registration { gateway, request, reset, users, from };
+            Uplink::Register { gateway, request, reset, users } => {
+                let registration = Registration { gateway, request, reset, users };
                 self.outbox.register(registration, &self.log, self.position).await?;
             }
             Uplink::Unregister { gateway, users } => self.outbox.registry.unregister(gateway, &users),
+            Uplink::Typing { .. } => {}
             Uplink::Leave { gateway } => self.outbox.registry.remove(gateway),
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bus::{BusError, Publisher, size};
-use protocol::bus::{Delivery, Downlink, Envelope};
+use protocol::bus::{Content, Delivery, Downlink, Envelope, Registrant};
 use protocol::{Clock, Id};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::{debug, warn};
@@ -31,8 +31,7 @@ pub(crate) struct Registration {
     pub(crate) gateway: Id,
     pub(crate) request: u64,
     pub(crate) reset: bool,
-    pub(crate) users: Vec<Id>,
-    pub(crate) from: Option<Clock>,
+    pub(crate) users: Vec<Registrant>,
 }
 
 impl<P: Publisher> Outbox<P> {
@@ -74,7 +73,9 @@ impl<P: Publisher> Outbox<P> {
         log: &ReplayLog,
         live_from: Clock,
     ) -> Result<(), BusError> {
-        let Registration { gateway, request, reset, users, from } = registration;
+        let Registration { gateway, request, reset, users: registrants } = registration;
+        let from = registrants.iter().filter_map(|registrant| registrant.from).min();
+        let users: Vec<Id> = registrants.iter().map(|registrant| registrant.user).collect();
         let unknown = self.registry.heard(gateway, Instant::now());
         let in_order = self.registry.requested(gateway, request);
         if !reset && unknown {
@@ -91,7 +92,8 @@ impl<P: Publisher> Outbox<P> {
             Some(from) => self.replay(gateway, request, log, from, &users.into_iter().collect()).await?,
             None => true,
         };
-        self.send(gateway, Downlink::Registered { request, live_from, complete }).await
+        let incomplete = if complete { Vec::new() } else { registrants.iter().map(|r| r.user).collect() };
+        self.send(gateway, Downlink::Registered { request, live_from, incomplete }).await
     }
 
     /// Sends what `users` missed after `from`; false if the log does not reach back that far. A part at a time:
@@ -194,7 +196,7 @@ impl<P: Publisher> Outbox<P> {
 }
 
 fn envelope(event: &Addressed, recipients: Vec<Id>) -> Envelope {
-    Envelope { clock: event.clock, recipients, event: event.event.clone() }
+    Envelope { clock: event.clock, recipients, content: Content::Event(event.event.clone()) }
 }
 
 /// The event for those of `users` who are to get it, if there are any.

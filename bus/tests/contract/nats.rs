@@ -6,7 +6,7 @@ use bus::{Bus, BusError, Incoming, Nats, NatsOptions, Publisher, UplinkSender};
 use bytes::Bytes;
 use protocol::Clock;
 use protocol::Id;
-use protocol::bus::{Delivery, Downlink, Envelope, Uplink};
+use protocol::bus::{Content, Delivery, Downlink, Envelope, Registrant, Uplink};
 use tokio::sync::mpsc::Receiver;
 
 use super::nats_server::NatsServer;
@@ -163,13 +163,20 @@ async fn what_is_too_large_is_refused_and_the_connection_survives() {
     let (sender, mut incoming) = bus.attach_gateway(gateway).await.unwrap();
     assert_eq!(publisher.max_delivery_bytes(), 4096);
 
-    let envelope =
-        |bytes| Envelope { clock: Clock::default(), recipients: vec![gateway], event: vec![0; bytes].into() };
+    let envelope = |bytes| Envelope {
+        clock: Clock::default(),
+        recipients: vec![gateway],
+        content: Content::Event(vec![0; bytes].into()),
+    };
     let events = |bytes| Delivery { term: 1, counter: 1, body: Downlink::Events(vec![envelope(bytes)]) };
     let refused = publisher.publish(gateway, &events(5000)).await;
     assert!(matches!(refused, Err(BusError::TooLarge { bytes: 5000.., limit: 4096 })), "{refused:?}");
-    let register =
-        Uplink::Register { gateway, request: 1, reset: true, users: vec![gateway; 400], from: None };
+    let register = Uplink::Register {
+        gateway,
+        request: 1,
+        reset: true,
+        users: vec![Registrant { user: gateway, from: None }; 400],
+    };
     let refused = sender.send(register).await;
     assert!(matches!(refused, Err(BusError::TooLarge { .. })), "{refused:?}");
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bus::{Bus, Incoming, Publisher, UplinkSender};
 use bytes::Bytes;
-use protocol::bus::{Delivery, Downlink, Envelope, Uplink};
+use protocol::bus::{Content, Delivery, Downlink, Envelope, Registrant, Typing, Uplink};
 use protocol::{Clock, Id};
 use tokio::sync::mpsc::Receiver;
 
@@ -80,12 +80,23 @@ pub(crate) async fn what_is_delivered_is_what_was_published<B: Bus>(ends: Ends<B
     let gateway = Id::mint();
     let (_, mut receiver) = ends.gateways.attach_gateway(gateway).await.unwrap();
     let clock = Clock { time: 1 << 40, change: 2, event: 1 };
-    let envelope =
-        Envelope { clock, recipients: vec![Id::mint(), Id::mint()], event: Bytes::from(vec![b'x'; 100_000]) };
+    let envelope = Envelope {
+        clock,
+        recipients: vec![Id::mint(), Id::mint()],
+        content: Content::Event(Bytes::from(vec![b'x'; 100_000])),
+    };
     let bodies = [
-        Downlink::Events(vec![envelope.clone(); 3]),
+        Downlink::Events(vec![
+            envelope.clone(),
+            Envelope { content: Content::SessionsEnded { generation: 3 }, ..envelope.clone() },
+            Envelope { content: Content::UserGone, ..envelope.clone() },
+        ]),
         Downlink::Replay { request: 7, events: vec![envelope] },
-        Downlink::Registered { request: 7, live_from: clock, complete: true },
+        Downlink::Registered { request: 7, live_from: clock, incomplete: vec![Id::mint()] },
+        Downlink::Typing {
+            typing: Typing { user: Id::mint(), conversation: Id::mint(), is_typing: true },
+            recipients: vec![Id::mint()],
+        },
     ];
     for (body, counter) in bodies.into_iter().zip(1..) {
         let delivery = Delivery { term: 3, counter, body };
@@ -117,10 +128,17 @@ pub(crate) async fn uplinks_arrive_in_order<B: Bus>(ends: Ends<B>) {
         gateway,
         request,
         reset: request == 1,
-        users: vec![Id::mint(); 3],
-        from: Some(Clock { time: request, change: 0, event: 0 }),
+        users: vec![
+            Registrant { user: Id::mint(), from: Some(Clock { time: request, change: 0, event: 0 }) };
+            3
+        ],
     }));
-    sent.extend([Uplink::Unregister { gateway, users: vec![Id::mint()] }, Uplink::Leave { gateway }]);
+    let typing = Typing { user: Id::mint(), conversation: Id::mint(), is_typing: true };
+    sent.extend([
+        Uplink::Typing { gateway, typing },
+        Uplink::Unregister { gateway, users: vec![Id::mint()] },
+        Uplink::Leave { gateway },
+    ]);
     for uplink in sent.clone() {
         soon("sending", sender.send(uplink)).await.unwrap();
     }

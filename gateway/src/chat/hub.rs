@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bus::{BusError, Incoming, UplinkSender};
-use protocol::bus::{ALIVE_INTERVAL_SECS, Delivery, Downlink, Envelope, Uplink};
+use protocol::bus::{ALIVE_INTERVAL_SECS, Content, Delivery, Downlink, Envelope, Registrant, Uplink};
 use protocol::code::close;
 use protocol::{Clock, Id};
 use rustc_hash::FxHashMap;
@@ -217,7 +217,8 @@ impl Hub {
                     entry.request = request;
                 }
             }
-            self.send(Uplink::Register { gateway: self.gateway, request, reset, users: part.to_vec(), from });
+            let users = part.iter().map(|&user| Registrant { user, from }).collect();
+            self.send(Uplink::Register { gateway: self.gateway, request, reset, users });
             reset = false;
         }
     }
@@ -273,9 +274,10 @@ impl Hub {
                     events.into_iter().for_each(|envelope| self.deliver(envelope, true));
                 }
             }
-            Downlink::Registered { request, live_from, complete } => {
-                self.registered(request, live_from, complete);
+            Downlink::Registered { request, live_from, incomplete } => {
+                self.registered(request, live_from, incomplete.is_empty());
             }
+            Downlink::Typing { .. } => {}
             Downlink::Beat { position } => self.link.delivered(position),
         }
     }
@@ -283,7 +285,8 @@ impl Hub {
     /// Gives an event to its recipients' sockets. Outside a replay only to users who are live: for the others
     /// a replay is under way that contains it.
     fn deliver(&mut self, envelope: Envelope, replay: bool) {
-        let event = Event::new(envelope.event);
+        let Content::Event(event) = envelope.content else { return };
+        let event = Event::new(event);
         for recipient in &envelope.recipients {
             let Some(user) = self.users.get_mut(recipient) else { continue };
             if envelope.clock <= user.seen || !(user.live || replay) {

@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use protocol::code::close;
 
@@ -17,7 +18,7 @@ use super::frame::{Item, Wire};
 use super::metrics::{METRICS, Why};
 use super::pulse::{Plan, Pulse};
 use super::wheel::{Millis, Shared};
-use super::{Config, Socket};
+use super::{Admission, Config, Socket};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -185,14 +186,14 @@ impl Conn {
 
     // What the application does through a `Socket`.
 
-    pub(super) fn admit(self: &Arc<Self>, id: u64) -> bool {
+    pub(super) fn admit(self: &Arc<Self>, id: u64, admission: Admission<'_>) -> bool {
         let mut state = self.lock();
         if state.socket != id || state.client != Client::Asked {
             return false;
         }
         state.client = Client::Admitted;
         state.pulse.connected();
-        self.enqueue(state, Item::connected(self.wire));
+        self.enqueue(state, Item::connected(self.wire, admission));
         true
     }
 
@@ -206,12 +207,35 @@ impl Conn {
             return self.begin_close(state, Fault::SLOW);
         }
         match self.wire {
-            Wire::Plain => self.begin_close(state, Fault::new(close::UNAUTHORIZED, message, Why::Refused)),
+            Wire::Plain | Wire::Engine | Wire::Raw => {
+                self.begin_close(state, Fault::new(close::UNAUTHORIZED, message, Why::Refused));
+            }
             Wire::SocketIo => {
                 state.socket = 0;
                 state.client = Client::Absent;
                 wake(state);
             }
+        }
+    }
+
+    /// Turns the client away for good, whether it was admitted or not.
+    pub(super) fn dismiss(self: &Arc<Self>, id: u64, message: &str) {
+        self.refuse(id, message);
+        let mut state = self.lock();
+        if state.socket != id {
+            return;
+        }
+        if self.wire == Wire::SocketIo && !state.charge(Item::dismissed(), &self.shared.config) {
+            return self.begin_close(state, Fault::SLOW);
+        }
+        self.begin_close(state, Fault::new(close::UNAUTHORIZED, message, Why::Dismissed));
+    }
+
+    /// Closes the transport at a point in time, unless that is moved.
+    pub(super) fn expire_at(self: &Arc<Self>, id: u64, at: Option<Instant>) {
+        let mut state = self.lock();
+        if state.socket == id {
+            state.pulse.expires(at.map(|at| self.shared.millis(at)));
         }
     }
 

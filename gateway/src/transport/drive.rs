@@ -128,6 +128,10 @@ mod tests {
 
     impl Application for Nothing {
         type Session = Arc<()>;
+        type Permit = ();
+        fn allow<B>(&self, _: &Request<B>) -> Result<(), Response<Body>> {
+            Ok(())
+        }
         async fn http(self: Arc<Self>, _: Request<Incoming>, _: SocketAddr) -> Response<Body> {
             Response::new(body(""))
         }
@@ -143,7 +147,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let conn = Conn::new(Wire::SocketIo, Arc::new(Shared::new(Config::default())));
-        let driving = drive(stream, Link::new(conn, Arc::new(Nothing)), Bytes::new());
+        let driving = drive(stream, Link::new(conn, Arc::new(Nothing), ()), Bytes::new());
         let size = size_of_val(&driving);
         println!("{size} bytes");
         assert!(size <= 640, "{size} bytes");

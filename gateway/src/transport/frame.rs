@@ -2,17 +2,10 @@
 
 use bytes::Bytes;
 
-use super::Config;
 use super::sid::Sid;
+use super::{Admission, Config};
 
-/// Which protocol a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
-    /// Socket.IO over Engine.IO.
-    SocketIo,
-    /// JSON text frames.
-    Plain,
-}
+pub(super) use super::Wire;
 
 /// An event for any number of sockets, encoded once.
 ///
@@ -37,7 +30,7 @@ impl Event {
     pub(super) fn item(&self, wire: Wire) -> Item {
         let head = match wire {
             Wire::SocketIo => self.socketio,
-            Wire::Plain => self.plain,
+            Wire::Plain | Wire::Engine | Wire::Raw => self.plain,
         };
         Item { head, body: self.json.clone() }
     }
@@ -137,8 +130,8 @@ impl Item {
     /// The heartbeat.
     pub(super) fn ping(wire: Wire) -> Self {
         let head = match wire {
-            Wire::SocketIo => Head::text(b"2", 0),
-            Wire::Plain => Head::new(PING, b"", 0),
+            Wire::SocketIo | Wire::Engine => Head::text(b"2", 0),
+            Wire::Plain | Wire::Raw => Head::new(PING, b"", 0),
         };
         Self { head, body: Bytes::new() }
     }
@@ -150,11 +143,21 @@ impl Item {
     }
 
     /// The client is connected.
-    pub(super) fn connected(wire: Wire) -> Self {
-        match wire {
-            Wire::SocketIo => Self::text(b"40", format!(r#"{{"sid":"{}"}}"#, Sid::mint())),
-            Wire::Plain => Self::text(b"", format!(r#"["connect",{{"sid":"{}"}}]"#, Sid::mint())),
+    pub(super) fn connected(wire: Wire, admission: Admission<'_>) -> Self {
+        let mut told = serde_json::json!({ "sid": Sid::mint().to_string() });
+        if let Some(pid) = admission.pid {
+            told["pid"] = pid.into();
         }
+        if wire == Wire::Plain {
+            told["recovered"] = admission.recovered.into();
+            return Self::text(b"", format!(r#"["connect",{told}]"#));
+        }
+        Self::text(b"40", told.to_string())
+    }
+
+    /// The client is turned away after it was connected, for good.
+    pub(super) fn dismissed() -> Self {
+        Self::text(b"41", Bytes::new())
     }
 
     /// The client is not to be connected.
@@ -162,7 +165,9 @@ impl Item {
         let message = serde_json::Value::from(message);
         match wire {
             Wire::SocketIo => Self::text(b"44", format!(r#"{{"message":{message}}}"#)),
-            Wire::Plain => Self::text(b"", format!(r#"["connect_error",{{"message":{message}}}]"#)),
+            Wire::Plain | Wire::Engine | Wire::Raw => {
+                Self::text(b"", format!(r#"["connect_error",{{"message":{message}}}]"#))
+            }
         }
     }
 
@@ -175,7 +180,7 @@ impl Item {
     pub(super) fn ack(wire: Wire, id: u64, json: &str) -> Self {
         match wire {
             Wire::SocketIo => Self::text(b"43", format!("{id}[{json}]")),
-            Wire::Plain => Self::text(b"", format!(r#"["ack",{json},{id}]"#)),
+            Wire::Plain | Wire::Engine | Wire::Raw => Self::text(b"", format!(r#"["ack",{json},{id}]"#)),
         }
     }
 

@@ -13,7 +13,9 @@ use super::metrics::{METRICS, Refusal};
 use super::{Application, Body, body};
 
 /// A handshake that was answered with 101.
-pub(super) struct Handshake {
+pub(super) struct Handshake<P> {
+    /// What the application gave for the connection.
+    pub(super) permit: P,
     pub(super) wire: Wire,
     /// The payload of the CONNECT that the handshake itself is, if it is one.
     pub(super) auth: Option<String>,
@@ -21,35 +23,27 @@ pub(super) struct Handshake {
     pub(super) stream: OnUpgrade,
 }
 
-/// The protocol that a path is for.
-pub(super) fn wire(path: &str) -> Option<Wire> {
-    match path {
-        "/socket.io/" | "/socket.io" => Some(Wire::SocketIo),
-        "/ws" => Some(Wire::Plain),
-        _ => None,
-    }
-}
-
 /// Answers a handshake, with 101 if it is one.
 pub(super) fn answer<A: Application>(
     app: &A,
     wire: Wire,
     request: &mut Request<Incoming>,
-) -> (Response<Body>, Option<Handshake>) {
+) -> (Response<Body>, Option<Handshake<A::Permit>>) {
     match check(wire, request) {
         Ok(()) => {}
         Err((refusal, response)) => return (refuse(refusal, response), None),
     }
-    if let Err(response) = app.allow(request) {
-        return (refuse(Refusal::Application, response), None);
-    }
+    let permit = match app.allow(request) {
+        Ok(permit) => permit,
+        Err(response) => return (refuse(Refusal::Application, response), None),
+    };
     let auth = request.headers().get(AUTHORIZATION).filter(|_| link::takes_header(wire));
     let auth = auth.and_then(|header| header.to_str().ok()).and_then(link::bearer);
     let stream = hyper::upgrade::on(&mut *request);
     match upgrade(request) {
         Ok((response, _)) => {
             let response = response.map(|empty| empty.map_err(|never| match never {}).boxed_unsync());
-            (response, Some(Handshake { wire, auth, stream }))
+            (response, Some(Handshake { wire, auth, stream, permit }))
         }
         Err(_) => (refuse(Refusal::Broken, plain_error("Sec-WebSocket-Key is missing")), None),
     }
@@ -66,16 +60,16 @@ type Refused = (Refusal, Response<Body>);
 #[expect(clippy::result_large_err, reason = "the refusal is the rare case, and is sent right away")]
 fn check(wire: Wire, request: &Request<Incoming>) -> Result<(), Refused> {
     match wire {
-        Wire::SocketIo => check_engine(request)?,
-        Wire::Plain if request.method() != Method::GET => {
+        Wire::SocketIo | Wire::Engine => check_engine(request)?,
+        Wire::Plain | Wire::Raw if request.method() != Method::GET => {
             let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "GET is expected");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
             return Err((Refusal::Method, response));
         }
-        Wire::Plain if !is_upgrade_request(request) => {
+        Wire::Plain | Wire::Raw if !is_upgrade_request(request) => {
             return Err((Refusal::NotWebSocket, upgrade_required("a WebSocket handshake is expected")));
         }
-        Wire::Plain => {}
+        Wire::Plain | Wire::Raw => {}
     }
     if request.headers().get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err((Refusal::Version, upgrade_required("Sec-WebSocket-Version 13 is expected")));

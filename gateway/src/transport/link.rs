@@ -15,6 +15,8 @@ use super::{Application, ClientEvent, Socket};
 pub(super) struct Link<A: Application> {
     pub(super) conn: Arc<Conn>,
     app: Arc<A>,
+    /// Given back when the connection ends.
+    _permit: A::Permit,
     /// Only the connection's task touches it; the lock is never contended.
     live: Mutex<Option<Live<A>>>,
 }
@@ -31,9 +33,9 @@ impl From<Malformed> for Fault<'static> {
 }
 
 impl<A: Application> Link<A> {
-    pub(super) fn new(conn: Arc<Conn>, app: Arc<A>) -> Self {
+    pub(super) fn new(conn: Arc<Conn>, app: Arc<A>, permit: A::Permit) -> Self {
         METRICS.open(conn.wire).inc();
-        Self { conn, app, live: Mutex::new(None) }
+        Self { conn, app, _permit: permit, live: Mutex::new(None) }
     }
 
     fn live(&self) -> MutexGuard<'_, Option<Live<A>>> {

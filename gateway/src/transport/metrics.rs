@@ -61,12 +61,16 @@ pub(super) enum Why {
     Shutdown,
     /// The application refused the client of a `/ws` connection.
     Refused,
+    /// The application turned the client away after it had been let in.
+    Dismissed,
+    /// The client's time was up.
+    Expired,
     /// The application closed it.
     Application,
 }
 
 impl Why {
-    const LABELS: [&'static str; 12] = [
+    const LABELS: [&'static str; 14] = [
         "client",
         "lost",
         "protocol",
@@ -78,6 +82,8 @@ impl Why {
         "slow_consumer",
         "shutdown",
         "refused",
+        "dismissed",
+        "expired",
         "application",
     ];
 }
@@ -109,7 +115,7 @@ impl Metrics {
     pub(super) fn open(&self, wire: Wire) -> &IntGauge {
         match wire {
             Wire::SocketIo => &self.socketio,
-            Wire::Plain => &self.plain,
+            Wire::Plain | Wire::Engine | Wire::Raw => &self.plain,
         }
     }
 

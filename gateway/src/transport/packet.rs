@@ -73,7 +73,10 @@ impl<'a> Packet<'a> {
                 if RESERVED.contains(&&*name) {
                     return Err(Malformed("reserved event name"));
                 }
-                Ok(Self::Event { namespace, event: ClientEvent { name, payload, args, ack } })
+                Ok(Self::Event {
+                    namespace,
+                    event: ClientEvent { name, payload, args, attachments: &[], ack },
+                })
             }
             b'3' => match split_id(rest)? {
                 (Some(_), array) if serde_json::from_str::<Vec<IgnoredAny>>(array).is_ok() => {
@@ -96,7 +99,7 @@ pub(super) fn decode_plain(text: &str) -> Result<ClientEvent<'_>, Malformed> {
     };
     // What follows the payload is not an argument.
     let args = if args.is_empty() { args } else { payload };
-    Ok(ClientEvent { name, payload, args, ack })
+    Ok(ClientEvent { name, payload, args, attachments: &[], ack })
 }
 
 /// The payload of a CONNECT or `user:connect`: a JSON object, or nothing, which is as good as an empty one.
@@ -195,7 +198,7 @@ mod tests {
     use super::*;
 
     fn event<'a>(name: &'a str, payload: &'a str, args: &'a str, ack: Option<u64>) -> ClientEvent<'a> {
-        ClientEvent { name: name.into(), payload, args, ack }
+        ClientEvent { name: name.into(), payload, args, attachments: &[], ack }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::wheel::Millis;
 const HEARTBEAT: Fault<'static> = Fault::new(close::TIMEOUT, "no sign of life", Why::Heartbeat);
 const CONNECT: Fault<'static> = Fault::new(close::TIMEOUT, "not connected in time", Why::ConnectTimeout);
 
+const EXPIRED: Fault<'static> = Fault::new(close::UNAUTHORIZED, "token expired", Why::Expired);
+
 /// Since when what has been waited for.
 pub(super) struct Pulse {
     pinged_at: Millis,
@@ -18,6 +20,8 @@ pub(super) struct Pulse {
     unconnected_since: Option<Millis>,
     /// The peer has taken nothing of what waits to be written.
     stalled_since: Option<Millis>,
+    /// When the client's time is up.
+    expires: Option<Millis>,
 }
 
 /// What is due, and when to look again.
@@ -31,7 +35,13 @@ pub(super) enum Plan {
 impl Pulse {
     /// A transport that was opened now.
     pub(super) fn new(now: Millis) -> Self {
-        Self { pinged_at: now, awaiting_pong: false, unconnected_since: Some(now), stalled_since: None }
+        Self {
+            pinged_at: now,
+            awaiting_pong: false,
+            unconnected_since: Some(now),
+            stalled_since: None,
+            expires: None,
+        }
     }
 
     /// The client was admitted.
@@ -42,6 +52,11 @@ impl Pulse {
     /// The client left.
     pub(super) fn disconnected(&mut self, now: Millis) {
         self.unconnected_since.get_or_insert(now);
+    }
+
+    /// The client's time is up then.
+    pub(super) fn expires(&mut self, at: Option<Millis>) {
+        self.expires = at;
     }
 
     /// The peer takes no more of what waits.
@@ -65,6 +80,12 @@ impl Pulse {
                 return Plan::Close(Fault::SLOW);
             }
             next = next.min(since + timeout);
+        }
+        if let Some(at) = self.expires {
+            if now >= at {
+                return Plan::Close(EXPIRED);
+            }
+            next = next.min(at);
         }
         if let Some(since) = self.unconnected_since {
             let limit = since + config.connect_timeout.as_millis() as Millis;

@@ -153,8 +153,8 @@ fn handle<A: Application>(
 fn deliver<A: Application>(link: &Link<A>, payload: &[u8]) -> Result<(), Fault<'static>> {
     let text = std::str::from_utf8(payload).map_err(|_| Fault::INVALID_TEXT)?;
     match link.conn.wire {
-        Wire::SocketIo => link.engine_packet(text),
-        Wire::Plain => link.plain_message(text),
+        Wire::SocketIo | Wire::Engine => link.engine_packet(text),
+        Wire::Plain | Wire::Raw => link.plain_message(text),
     }
 }
 

@@ -142,10 +142,10 @@ async fn serve<A: Application>(stream: TcpStream, peer: SocketAddr, server: Arc<
 async fn answer<A: Application>(
     server: &Arc<Server<A>>,
     peer: SocketAddr,
-    slot: &Mutex<Option<Handshake>>,
+    slot: &Mutex<Option<Handshake<A::Permit>>>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let Some(wire) = handshake::wire(request.uri().path()) else {
+    let Some(wire) = server.app.wire(request.uri().path()) else {
         return Ok(Arc::clone(&server.app).http(request, peer).await);
     };
     request.extensions_mut().insert(peer);
@@ -155,7 +155,7 @@ async fn answer<A: Application>(
 }
 
 /// Takes the stream out of hyper and starts to drive it.
-async fn begin<A: Application>(handshake: Handshake, server: &Server<A>) {
+async fn begin<A: Application>(handshake: Handshake<A::Permit>, server: &Server<A>) {
     let Ok(upgraded) = handshake.stream.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         tracing::error!("an upgraded connection is not the TCP stream that was served");
@@ -165,7 +165,7 @@ async fn begin<A: Application>(handshake: Handshake, server: &Server<A>) {
     if handshake.wire == Wire::SocketIo {
         conn.push(Item::open(&server.shared.config));
     }
-    let link = Link::new(Arc::clone(&conn), Arc::clone(&server.app));
+    let link = Link::new(Arc::clone(&conn), Arc::clone(&server.app), handshake.permit);
     if let Some(auth) = handshake.auth
         && let Err(fault) = link.connect(&auth)
     {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::Event;
 use super::conn::Conn;
 use super::fault::Fault;
 use super::frame::Item;
 use super::metrics::Why;
+use super::{Admission, Event};
 
 /// One client that asked to be connected. Cheap to clone, usable from any task; no method ever waits.
 ///
@@ -32,7 +33,25 @@ impl Socket {
 
     /// Lets the client in, and tells it so. False if it is gone, or has been answered before.
     pub fn accept(&self) -> bool {
-        self.conn.admit(self.id)
+        self.admit(Admission::default())
+    }
+
+    /// The same, with what it takes to come back.
+    pub fn admit(&self, admission: Admission<'_>) -> bool {
+        self.conn.admit(self.id, admission)
+    }
+
+    /// Turns the client away for good, whether it was let in already or not: as [`Socket::refuse`] if not; otherwise
+    /// a Socket.IO client is disconnected, after which the stock one does not come back by itself, and the transport is closed with
+    /// [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED).
+    pub fn dismiss(&self, message: &str) {
+        self.conn.dismiss(self.id, message);
+    }
+
+    /// Closes the transport with [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED) at `at`, unless another time is set until
+    /// then. To a Socket.IO client this is an accident, after which it reconnects (and is refused, if it has nothing better).
+    pub fn expire_at(&self, at: Option<Instant>) {
+        self.conn.expire_at(self.id, at);
     }
 
     /// Turns the client away for good, unless it has been answered before: the stock client does not come

@@ -40,6 +40,11 @@ impl Shared {
     pub(super) fn now(&self) -> Millis {
         self.started.elapsed().as_millis() as Millis
     }
+
+    /// The same of a point in time that may lie ahead.
+    pub(super) fn millis(&self, at: Instant) -> Millis {
+        at.saturating_duration_since(self.started).as_millis() as Millis
+    }
 }
 
 pub(super) struct Wheel {

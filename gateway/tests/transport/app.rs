@@ -39,8 +39,9 @@ impl App {
 
 impl Application for App {
     type Session = u64;
+    type Permit = ();
 
-    fn allow(&self, request: &Request<Incoming>) -> Result<(), Response<Body>> {
+    fn allow<B>(&self, request: &Request<B>) -> Result<(), Response<Body>> {
         assert!(request.extensions().get::<SocketAddr>().is_some());
         if request.headers().contains_key("x-overload") {
             let mut response = Response::new(body("later"));
