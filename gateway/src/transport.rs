@@ -8,7 +8,11 @@
 //! |---|---|
 //! | `config` | [`Config`]: times and sizes |
 //! | `server` | [`run`]: the accept loop, HTTP, the drain |
-//! | `handshake` | which requests become connections, and what the others are told |
+//! | `router` | which request is answered by what |
+//! | `handshake` | which requests are handshakes, and what the others are told |
+//! | `polling` | sessions of clients that poll |
+//! | `upgrade` | such a session goes on over a WebSocket |
+//! | `peers` | requests for sessions of other nodes, passed to them |
 //! | `packet` | reading Engine.IO, Socket.IO and `/ws` messages |
 //! | `frame` | writing them: [`Event`], encoded once for all sockets |
 //! | `conn` | the state of one connection that tasks share: its queue, and where it stands in its life |
@@ -22,6 +26,7 @@
 //! | `wheel` | the one timer of all connections |
 //! | `sid` | session ids |
 //! | `metrics` | counters and gauges |
+//! | `fuzz` | a door for the fuzzers, which nobody else opens |
 //!
 //! Life of a connection: hyper answers the handshake, the TCP stream is taken out of hyper and its task ends;
 //! a new small task drives the stream. While nothing happens it holds no buffer at all.
@@ -41,15 +46,22 @@ mod conn;
 mod drive;
 mod fault;
 mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod handshake;
 mod link;
 mod metrics;
 mod packet;
+mod peers;
+mod polling;
 mod pulse;
 mod reader;
+mod router;
 mod server;
 mod sid;
 mod socket;
+mod upgrade;
 mod wheel;
 mod writer;
 

@@ -7,19 +7,27 @@ use std::time::Duration;
 pub struct Config {
     /// How long after the last heartbeat the next one is sent. The Engine.IO client is told.
     pub ping_interval: Duration,
-    /// How long a heartbeat may stay unanswered, and how long pending writes may make no progress at all,
-    /// before the connection is given up. The Engine.IO client is told.
+    /// How long a heartbeat may stay unanswered before the connection is given up. The Engine.IO client is told.
     pub ping_timeout: Duration,
+    /// How long what waits to be written may make no progress at all before the connection is given up as a slow
+    /// consumer; with long polling: how long the client may fetch nothing of what waits for it.
+    pub write_timeout: Duration,
     /// How long a transport may be open without an admitted client: from the handshake to
     /// [`Socket::accept`](super::Socket::accept), or since its client disconnected.
     pub connect_timeout: Duration,
-    /// The largest message a client may send, in bytes, over all fragments. The Engine.IO client is told.
+    /// How long a WebSocket that a polling session is to go on over may take to prove itself. If it does not, the session
+    /// goes on polling.
+    pub upgrade_timeout: Duration,
+    /// The largest message a client may send, in bytes, over all fragments; with long polling, the largest request. No answer
+    /// to a poll is longer either, unless a single packet is. The Engine.IO client is told.
     pub max_payload: usize,
     /// How many bytes may wait to be written to one connection, a small charge per frame included. A
     /// connection over it is closed as a slow consumer.
     pub outbound_limit: usize,
     /// How long a client may take to send the head of an HTTP request, or stay idle between two.
     pub header_read_timeout: Duration,
+    /// How long the body of a polling client's request may take to arrive.
+    pub post_timeout: Duration,
     /// How long [`run`](super::run) waits, once told to stop, for requests and connections to end.
     pub drain_timeout: Duration,
 }
@@ -29,6 +37,10 @@ impl Config {
     pub const PING_INTERVAL: Duration = Duration::from_secs(25);
     /// The default of [`Config::ping_timeout`], as in Socket.IO.
     pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+    /// The default of [`Config::write_timeout`].
+    pub const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+    /// The default of [`Config::upgrade_timeout`], as in Socket.IO.
+    pub const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
     /// The default of [`Config::connect_timeout`], as in Socket.IO.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(45);
     /// The default of [`Config::max_payload`]. Socket.IO's is ten times that, but the longest message here takes
@@ -38,6 +50,8 @@ impl Config {
     pub const OUTBOUND_LIMIT: usize = 1 << 20;
     /// The default of [`Config::header_read_timeout`].
     pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+    /// The default of [`Config::post_timeout`].
+    pub const POST_TIMEOUT: Duration = Duration::from_secs(10);
     /// The default of [`Config::drain_timeout`].
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,10 +68,13 @@ impl Default for Config {
         Self {
             ping_interval: Self::PING_INTERVAL,
             ping_timeout: Self::PING_TIMEOUT,
+            write_timeout: Self::WRITE_TIMEOUT,
             connect_timeout: Self::CONNECT_TIMEOUT,
+            upgrade_timeout: Self::UPGRADE_TIMEOUT,
             max_payload: Self::MAX_PAYLOAD,
             outbound_limit: Self::OUTBOUND_LIMIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,
+            post_timeout: Self::POST_TIMEOUT,
             drain_timeout: Self::DRAIN_TIMEOUT,
         }
     }

@@ -3,22 +3,31 @@
 //!
 //! The connection's own task ([`super::drive`]) sleeps until bytes arrive, bytes can be written, or this state
 //! wakes it. Whoever queues a frame only takes a short lock; nobody ever waits for a slow peer.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `clients` | who is connected, in which namespace |
+//! | `verdict` | who is let in, and who is turned away |
+//! | `visits` | what is done when its time comes |
 
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
-use std::time::Instant;
-
-use protocol::code::close;
 
 use super::fault::Fault;
-use super::frame::{Item, Wire};
+use super::frame::{Item, To, Wire};
 use super::metrics::{METRICS, Why};
-use super::pulse::{Plan, Pulse};
-use super::wheel::{Millis, Shared};
-use super::{Admission, Config, Socket};
+use super::pulse::Pulse;
+use super::wheel::{Millis, NEVER, Shared};
+use super::{Config, Socket};
+
+mod clients;
+mod verdict;
+mod visits;
+
+use clients::{Clients, Standing};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -27,15 +36,6 @@ pub(super) enum Phase {
     Closing,
     /// The task must end now.
     Dead,
-}
-
-/// The Socket.IO client on the transport, or its like on `/ws`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Client {
-    Absent,
-    /// It asked to be connected, and the application has not answered yet.
-    Asked,
-    Admitted,
 }
 
 /// What the writer finds when it asks for more.
@@ -70,15 +70,19 @@ struct State {
     queue: VecDeque<Item>,
     /// What all unwritten frames cost, those that the writer took included.
     charged: usize,
+    /// What may wait beyond the limit, because a client that comes back is given all that it missed at once. It shrinks as that
+    /// is written.
+    backlog: usize,
     /// How to wake the task. `None` while it is already woken, or has not slept yet.
     waker: Option<Waker>,
-    /// The id of the present client's [`Socket`]; 0 for none. Handles of earlier clients do nothing.
-    socket: u64,
+    /// Handles of clients that are not among them do nothing.
+    clients: Clients,
     pulse: Pulse,
+    /// When the wheel comes by next. What it does earlier is left over from an older plan.
+    planned: Millis,
     /// While closing: when to stop being patient.
     close_by: Millis,
     phase: Phase,
-    client: Client,
     /// The task sleeps and has nothing to write, so a new frame must wake it. While it waits for the
     /// peer to read, frames only queue up.
     parked: bool,
@@ -95,12 +99,13 @@ impl Conn {
         let state = State {
             queue: VecDeque::new(),
             charged: 0,
+            backlog: 0,
             waker: None,
-            socket: 0,
+            clients: Clients::new(),
             pulse: Pulse::new(now),
+            planned: NEVER,
             close_by: 0,
             phase: Phase::Open,
-            client: Client::Absent,
             parked: false,
             attention: false,
             discard: false,
@@ -112,7 +117,7 @@ impl Conn {
     pub(super) fn register(self: &Arc<Self>) {
         let config = &self.shared.config;
         let first = config.ping_interval.min(config.connect_timeout).as_millis() as Millis;
-        self.shared.wheel.insert(Arc::downgrade(self), self.shared.now() + first);
+        self.plan(&mut self.lock(), self.shared.now() + first);
         // After the insertion: the stopping server sets the flag before it closes what the wheel holds.
         if self.shared.stopping.load(Ordering::SeqCst) {
             self.close(Fault::SHUTDOWN);
@@ -129,39 +134,67 @@ impl Conn {
         self.seen.store(self.shared.now(), Ordering::Relaxed);
     }
 
-    // What the connection's own task does on behalf of the client.
+    // What the connection's own task does on behalf of the clients.
 
-    /// The client asks to be connected. `None` if there already is one.
-    pub(super) fn ask(self: &Arc<Self>) -> Option<Socket> {
+    /// A client asks to be connected, in the main namespace if none is given. `None` if there already is one. On protocols
+    /// where nobody asks, it is admitted by that.
+    pub(super) fn ask(self: &Arc<Self>, namespace: Option<&str>) -> Option<Socket> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut state = self.lock();
-        if state.client != Client::Absent || state.phase != Phase::Open {
+        if state.phase != Phase::Open {
             return None;
         }
-        state.client = Client::Asked;
-        state.socket = NEXT.fetch_add(1, Ordering::Relaxed);
-        Some(Socket::new(Arc::clone(self), state.socket))
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let standing = if self.asks() { Standing::Asked } else { Standing::Admitted };
+        if !state.clients.enter(namespace, id, standing) {
+            return None;
+        }
+        if standing == Standing::Admitted {
+            state.pulse.connected();
+        }
+        Some(Socket::new(Arc::clone(self), id))
     }
 
-    /// The client left; the transport stays open for another.
-    pub(super) fn leave(&self) {
-        let now = self.shared.now();
-        let mut state = self.lock();
-        state.socket = 0;
-        state.client = Client::Absent;
-        state.pulse.disconnected(now);
+    /// Whether clients have to ask to be connected.
+    fn asks(&self) -> bool {
+        matches!(self.wire, Wire::SocketIo | Wire::Plain)
     }
 
-    /// The id of the present client's socket; 0 for none.
+    /// A client left; the transport stays open for another.
+    pub(super) fn leave(&self, id: u64) {
+        self.forget(&mut self.lock(), id);
+    }
+
+    fn forget(&self, state: &mut State, id: u64) {
+        state.clients.leave(id);
+        if !state.clients.any_admitted() {
+            state.pulse.disconnected(self.shared.now());
+        }
+        if state.clients.is_empty() {
+            state.pulse.expires(NEVER);
+        }
+    }
+
+    /// The id of the main client's socket; 0 for none.
     pub(super) fn socket_id(&self) -> u64 {
-        self.lock().socket
+        self.lock().clients.main()
+    }
+
+    /// The id of the socket of the client in a namespace other than the main one; 0 for none.
+    pub(super) fn named_id(&self, namespace: &str) -> u64 {
+        self.lock().clients.named(namespace)
+    }
+
+    /// Whether a client is still there.
+    pub(super) fn is_present(&self, id: u64) -> bool {
+        self.lock().clients.find(id).is_some()
     }
 
     /// Queues a frame of the layer's own.
     pub(super) fn push(self: &Arc<Self>, item: Item) {
         let state = self.lock();
         if state.phase == Phase::Open {
-            self.enqueue(state, item);
+            self.enqueue(state, item, &[]);
         }
     }
 
@@ -177,8 +210,7 @@ impl Conn {
             METRICS.closed(Why::Lost);
         }
         state.phase = Phase::Dead;
-        state.client = Client::Absent;
-        state.socket = 0;
+        state.clients = Clients::new();
         let queue = mem::take(&mut state.queue);
         drop(state);
         drop(queue);
@@ -186,78 +218,56 @@ impl Conn {
 
     // What the application does through a `Socket`.
 
-    pub(super) fn admit(self: &Arc<Self>, id: u64, admission: Admission<'_>) -> bool {
-        let mut state = self.lock();
-        if state.socket != id || state.client != Client::Asked {
-            return false;
-        }
-        state.client = Client::Admitted;
-        state.pulse.connected();
-        self.enqueue(state, Item::connected(self.wire, admission));
-        true
+    fn to<'a>(&self, namespace: &'a str) -> To<'a> {
+        To { wire: self.wire, namespace }
     }
 
-    pub(super) fn refuse(self: &Arc<Self>, id: u64, message: &str) {
-        let mut state = self.lock();
-        if state.socket != id || state.client != Client::Asked {
-            return;
-        }
-        // Counted like any other frame: a client may ask to be refused for ever.
-        if !state.charge(Item::refused(self.wire, message), &self.shared.config) {
-            return self.begin_close(state, Fault::SLOW);
-        }
-        match self.wire {
-            Wire::Plain | Wire::Engine | Wire::Raw => {
-                self.begin_close(state, Fault::new(close::UNAUTHORIZED, message, Why::Refused));
-            }
-            Wire::SocketIo => {
-                state.socket = 0;
-                state.client = Client::Absent;
-                wake(state);
-            }
-        }
-    }
-
-    /// Turns the client away for good, whether it was admitted or not.
-    pub(super) fn dismiss(self: &Arc<Self>, id: u64, message: &str) {
-        self.refuse(id, message);
-        let mut state = self.lock();
-        if state.socket != id {
-            return;
-        }
-        if self.wire == Wire::SocketIo && !state.charge(Item::dismissed(), &self.shared.config) {
-            return self.begin_close(state, Fault::SLOW);
-        }
-        self.begin_close(state, Fault::new(close::UNAUTHORIZED, message, Why::Dismissed));
-    }
-
-    /// Closes the transport at a point in time, unless that is moved.
-    pub(super) fn expire_at(self: &Arc<Self>, id: u64, at: Option<Instant>) {
-        let mut state = self.lock();
-        if state.socket == id {
-            state.pulse.expires(at.map(|at| self.shared.millis(at)));
-        }
-    }
-
-    /// Queues a frame for an admitted client. `make` is only called if it is there.
-    pub(super) fn send(self: &Arc<Self>, id: u64, make: impl FnOnce(Wire) -> Item) {
+    /// Queues a frame for an admitted client, and those that must come right behind it. `make` is only called if the client is
+    /// there.
+    pub(super) fn send<'a>(self: &Arc<Self>, id: u64, make: impl FnOnce(To<'_>) -> (Item, &'a [Item])) {
         let state = self.lock();
-        if state.socket == id && state.client == Client::Admitted {
-            self.enqueue(state, make(self.wire));
+        if let Some(namespace) = state.clients.admitted(id) {
+            let (item, rest) = make(self.to(namespace));
+            self.enqueue(state, item, rest);
         }
+    }
+
+    /// Queues frames for an admitted client that do not count against the limit: what it missed.
+    pub(super) fn catch_up<'a>(
+        self: &Arc<Self>,
+        id: u64,
+        make: impl FnOnce(To<'_>) -> Vec<(Item, &'a [Item])>,
+    ) {
+        let mut state = self.lock();
+        let Some(namespace) = state.clients.admitted(id) else { return };
+        for (item, rest) in make(self.to(namespace)) {
+            for item in std::iter::once(item).chain(rest.iter().cloned()) {
+                let cost = item.cost();
+                state.charged += cost;
+                state.backlog += cost;
+                state.queue.push_back(item);
+            }
+        }
+        self.rouse(state);
     }
 
     pub(super) fn close_socket(self: &Arc<Self>, id: u64, fault: Fault<'_>) {
         let state = self.lock();
-        if state.socket == id {
+        if state.clients.find(id).is_some() {
             self.begin_close(state, fault);
         }
     }
 
-    fn enqueue(self: &Arc<Self>, mut state: MutexGuard<'_, State>, item: Item) {
-        if !state.charge(item, &self.shared.config) {
+    fn enqueue(self: &Arc<Self>, mut state: MutexGuard<'_, State>, item: Item, rest: &[Item]) {
+        let config = &self.shared.config;
+        if !state.charge(item, config) || !rest.iter().all(|item| state.charge(item.clone(), config)) {
             return self.begin_close(state, Fault::SLOW);
         }
+        self.rouse(state);
+    }
+
+    /// Wakes the task if it sleeps for want of frames.
+    fn rouse(&self, mut state: MutexGuard<'_, State>) {
         if mem::take(&mut state.parked) {
             let waker = state.waker.take();
             drop(state);
@@ -273,8 +283,7 @@ impl Conn {
         }
         METRICS.closed(fault.why);
         state.phase = Phase::Closing;
-        state.client = Client::Absent;
-        state.socket = 0;
+        state.clients = Clients::new();
         if fault.why == Why::SlowConsumer {
             // What the peer did not read is given up: it catches up elsewhere.
             state.queue = VecDeque::new();
@@ -283,19 +292,24 @@ impl Conn {
         state.queue.push_back(Item::close(fault.code, fault.reason));
         state.close_by = self.shared.now() + self.shared.config.close_timeout().as_millis() as Millis;
         let close_by = state.close_by;
+        self.plan(&mut state, close_by);
         wake(state);
-        // The regular visit may be far away. This one is the last, so none comes twice for long.
-        self.shared.wheel.insert(Arc::downgrade(self), close_by);
+    }
+
+    /// Where the connection stands, for whoever is not its task.
+    pub(super) fn phase(&self) -> Phase {
+        self.lock().phase
     }
 
     // What the connection's own task does for itself.
 
-    /// The task runs: frames need not wake it until it finds nothing more to write.
+    /// The task runs: frames need not wake it until it finds nothing more to write. Tells where the connection
+    /// stands, and the id of the main client's socket.
     pub(super) fn enter(&self) -> (Phase, u64) {
         let mut state = self.lock();
         state.parked = false;
         state.attention = false;
-        (state.phase, state.socket)
+        (state.phase, state.clients.main())
     }
 
     /// Accounts for what was written of `batch`, and fills it anew once it is empty. `begun` says that the
@@ -309,6 +323,7 @@ impl Conn {
     ) -> Supply {
         let mut state = self.lock();
         state.charged = state.charged.saturating_sub(progress.cost);
+        state.backlog = state.backlog.min(state.charged);
         if mem::take(&mut state.discard) {
             // A frame that was begun has to be finished, or the close frame could not be read after it.
             batch.truncate(usize::from(begun));
@@ -342,34 +357,6 @@ impl Conn {
         state.sleep(context);
         state.attention
     }
-
-    /// Looks after the heartbeat and everything else that takes too long. `None` ends the visits.
-    pub(super) fn visit(self: &Arc<Self>, now: Millis) -> Option<Millis> {
-        let mut state = self.lock();
-        match state.phase {
-            Phase::Dead => None,
-            Phase::Closing if now < state.close_by => Some(state.close_by),
-            Phase::Closing => {
-                state.phase = Phase::Dead;
-                wake(state);
-                None
-            }
-            Phase::Open => {
-                let seen = self.seen.load(Ordering::Relaxed);
-                match state.pulse.check(now, seen, &self.shared.config) {
-                    Plan::Wait(next) => Some(next),
-                    Plan::Ping(next) => {
-                        self.enqueue(state, Item::ping(self.wire));
-                        Some(next)
-                    }
-                    Plan::Close(fault) => {
-                        self.begin_close(state, fault);
-                        None
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Wakes the task whatever it waits for.
@@ -387,7 +374,7 @@ impl State {
     /// Queues a frame. False if that is more than may wait.
     fn charge(&mut self, item: Item, config: &Config) -> bool {
         self.charged += item.cost();
-        let fits = self.charged <= config.outbound_limit;
+        let fits = self.charged <= config.outbound_limit.saturating_add(self.backlog);
         if fits {
             self.queue.push_back(item);
         }
@@ -403,56 +390,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shared_state_of_a_connection_is_small() {
-        assert!(size_of::<Conn>() <= 192, "{}", size_of::<Conn>());
-    }
-
-    #[test]
-    fn handles_of_earlier_clients_do_nothing() {
-        let conn = Conn::new(Wire::SocketIo, Arc::new(Shared::new(Config::default())));
-        let first = conn.ask().unwrap();
-        assert!(conn.ask().is_none(), "one client at a time");
-        conn.leave();
-        let second = conn.ask().unwrap();
-        assert_ne!(first.id(), second.id());
-        assert!(!first.accept());
-        first.refuse("no");
-        first.close(close::TRY_AGAIN, "");
-        assert_eq!(conn.socket_id(), second.id());
-        assert!(conn.lock().queue.is_empty());
-        assert!(second.accept());
-        assert!(!second.accept(), "once");
-        assert_eq!(conn.lock().queue.len(), 1);
-    }
-
-    #[test]
-    fn over_the_limit_the_queue_is_freed_and_only_the_close_frame_left() {
-        let config = Config { outbound_limit: 4_000, ..Config::default() };
-        let conn = Conn::new(Wire::Plain, Arc::new(Shared::new(config)));
-        let socket = conn.ask().unwrap();
-        socket.accept();
-        let event = super::super::Event::new(vec![b' '; 1_000].into());
-        for _ in 0..3 {
-            socket.emit(&event);
-        }
-        assert_eq!(conn.enter().0, Phase::Open);
-        socket.emit(&event);
-        assert_eq!(conn.enter(), (Phase::Closing, 0));
-        let state = conn.lock();
-        assert_eq!(state.queue.len(), 1);
-        assert_eq!(state.queue[0].parts()[0][0], 0x88);
-        assert_eq!(state.queue[0].parts()[1][..2], close::SLOW_CONSUMER.to_be_bytes());
-    }
-    #[test]
-    fn refusals_count_against_the_limit_too() {
-        let config = Config { outbound_limit: 4_000, ..Config::default() };
-        let conn = Conn::new(Wire::SocketIo, Arc::new(Shared::new(config)));
-        let refusals = std::iter::from_fn(|| conn.ask()).inspect(|socket| socket.refuse("no")).count();
-        assert!((10..100).contains(&refusals), "{refusals}");
-        assert_eq!(conn.enter(), (Phase::Closing, 0));
-    }
-}
+mod tests;

@@ -20,10 +20,14 @@ use super::link::Link;
 use super::reader::{Ending, listen};
 use super::writer::{Flush, Writer};
 
-/// Drives a connection to its end. `early` are bytes that came with the handshake.
-pub(super) async fn drive<A: Application>(mut stream: TcpStream, link: Link<A>, early: Bytes) {
+/// Drives a connection to its end. `early` are bytes that came with the handshake; `writer` has what is to be sent first.
+pub(super) async fn drive<A: Application>(
+    mut stream: TcpStream,
+    link: Link<A>,
+    early: Bytes,
+    mut writer: Writer,
+) {
     let (reading, mut writing) = stream.split();
-    let mut writer = Writer::default();
     let conn = &link.conn;
     {
         let mut listening = pin!(listen(reading, &link, early));
@@ -95,7 +99,7 @@ impl Farewell {
 }
 
 /// Reads and forgets until the peer has nothing more to say.
-fn hear_out(context: &mut Context<'_>, stream: &TcpStream) -> Poll<()> {
+pub(super) fn hear_out(context: &mut Context<'_>, stream: &TcpStream) -> Poll<()> {
     let mut scratch = [0; 4096];
     loop {
         if ready!(stream.poll_read_ready(context)).is_err() {
@@ -147,7 +151,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let conn = Conn::new(Wire::SocketIo, Arc::new(Shared::new(Config::default())));
-        let driving = drive(stream, Link::new(conn, Arc::new(Nothing), ()), Bytes::new());
+        let driving = drive(stream, Link::new(conn, Arc::new(Nothing), ()), Bytes::new(), Writer::default());
         let size = size_of_val(&driving);
         println!("{size} bytes");
         assert!(size <= 640, "{size} bytes");

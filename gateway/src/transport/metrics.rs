@@ -13,8 +13,8 @@ use super::frame::Wire;
 pub(super) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 
 pub(super) struct Metrics {
-    socketio: IntGauge,
-    plain: IntGauge,
+    open: [[IntGauge; TRANSPORTS.len()]; PROTOCOLS.len()],
+    passed: [IntCounter; Passed::LABELS.len()],
     refused: [IntCounter; Refusal::LABELS.len()],
     closes: [IntCounter; Why::LABELS.len()],
     pub(super) frames_received: IntCounter,
@@ -23,6 +23,33 @@ pub(super) struct Metrics {
     pub(super) bytes_sent: IntCounter,
     pub(super) slow_consumers: IntCounter,
     pub(super) accept_errors: IntCounter,
+    pub(super) polls: IntCounter,
+    pub(super) upgrades: IntCounter,
+}
+
+/// In the order of [`Wire`]'s variants.
+const PROTOCOLS: [&str; 4] = ["socketio", "ws", "engine", "raw"];
+const TRANSPORTS: [&str; 2] = ["websocket", "polling"];
+
+/// What became of a request for a session of another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// The other node answered it.
+    Answered,
+    /// It became a WebSocket.
+    Upgraded,
+    /// There is no such node.
+    Unknown,
+    /// The node could not be reached, or its answer broke off.
+    Unreachable,
+    /// The node did not answer in time.
+    Late,
+    /// This node stopped before the other one answered.
+    Stopped,
+}
+
+impl Passed {
+    const LABELS: [&'static str; 6] = ["answered", "upgraded", "unknown", "unreachable", "late", "stopped"];
 }
 
 /// Why a handshake did not become a connection.
@@ -90,33 +117,65 @@ impl Why {
 
 impl Metrics {
     fn register() -> Self {
-        let open = gauges("linkup_gateway_connections", "Open connections", "protocol");
+        let open = gauges("linkup_gateway_connections", "Open connections", &["protocol", "transport"]);
+        let passed = counters(
+            "linkup_gateway_passed_requests_total",
+            "Requests for sessions of another node",
+            "outcome",
+        );
         let refused =
             counters("linkup_gateway_handshakes_refused_total", "Handshakes that were refused", "reason");
         let closes = counters("linkup_gateway_closes_total", "Connections that ended", "reason");
         Self {
-            socketio: open.with_label_values(&["socketio"]),
-            plain: open.with_label_values(&["ws"]),
+            open: PROTOCOLS
+                .map(|protocol| TRANSPORTS.map(|transport| open.with_label_values(&[protocol, transport]))),
+            passed: Passed::LABELS.map(|label| passed.with_label_values(&[label])),
             refused: Refusal::LABELS.map(|label| refused.with_label_values(&[label])),
             closes: Why::LABELS.map(|label| closes.with_label_values(&[label])),
-            frames_received: counter("linkup_gateway_frames_received_total", "WebSocket frames received"),
-            frames_sent: counter("linkup_gateway_frames_sent_total", "WebSocket frames sent"),
-            bytes_received: counter("linkup_gateway_received_bytes_total", "Bytes received on WebSockets"),
-            bytes_sent: counter("linkup_gateway_sent_bytes_total", "Bytes sent on WebSockets"),
+            frames_received: counter(
+                "linkup_gateway_frames_received_total",
+                "WebSocket frames and polling clients' packets received",
+            ),
+            frames_sent: counter(
+                "linkup_gateway_frames_sent_total",
+                "WebSocket frames and polling clients' packets sent",
+            ),
+            bytes_received: counter(
+                "linkup_gateway_received_bytes_total",
+                "Bytes received on WebSockets and in posts",
+            ),
+            bytes_sent: counter(
+                "linkup_gateway_sent_bytes_total",
+                "Bytes sent on WebSockets and in answers to polls",
+            ),
             slow_consumers: counter(
                 "linkup_gateway_slow_consumers_total",
                 "Connections closed because the client did not read fast enough",
             ),
             accept_errors: counter("linkup_gateway_accept_errors_total", "Failures to accept a connection"),
+            polls: counter("linkup_gateway_polls_total", "Polls that were answered"),
+            upgrades: counter(
+                "linkup_gateway_upgrades_total",
+                "Polling sessions that went on over a WebSocket",
+            ),
         }
     }
 
-    /// The gauge of open connections of a protocol.
+    /// The gauge of open connections of a protocol. What polls is on it too, until [`Metrics::polling`] moves it.
     pub(super) fn open(&self, wire: Wire) -> &IntGauge {
-        match wire {
-            Wire::SocketIo => &self.socketio,
-            Wire::Plain | Wire::Engine | Wire::Raw => &self.plain,
-        }
+        &self.open[wire as usize][0]
+    }
+
+    /// An open connection begins to poll, or ends that.
+    pub(super) fn polling(&self, wire: Wire, begins: bool) {
+        let [websocket, polling] = &self.open[wire as usize];
+        let (from, to) = if begins { (websocket, polling) } else { (polling, websocket) };
+        from.dec();
+        to.inc();
+    }
+
+    pub(super) fn passed(&self, outcome: Passed) {
+        self.passed[outcome as usize].inc();
     }
 
     pub(super) fn refused(&self, reason: Refusal) {
@@ -143,8 +202,8 @@ fn counters(name: &str, help: &str, label: &str) -> IntCounterVec {
     register_int_counter_vec!(name, help, &[label]).expect(UNIQUE)
 }
 
-fn gauges(name: &str, help: &str, label: &str) -> IntGaugeVec {
-    register_int_gauge_vec!(name, help, &[label]).expect(UNIQUE)
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register_int_gauge_vec!(name, help, labels).expect(UNIQUE)
 }
 
 #[cfg(test)]
@@ -153,6 +212,9 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_label() {
+        assert_eq!(PROTOCOLS[Wire::SocketIo as usize], "socketio");
+        assert_eq!(PROTOCOLS[Wire::Raw as usize], "raw");
+        assert_eq!(Passed::LABELS[Passed::Stopped as usize], "stopped");
         assert_eq!(Refusal::LABELS[Refusal::Broken as usize], "broken");
         assert_eq!(Why::LABELS[Why::Application as usize], "application");
         METRICS.closed(Why::SlowConsumer);

@@ -3,6 +3,11 @@
 //! Everything borrows from the text frame; a packet is only looked at once. The published codecs
 //! (`engineioxide-core`, `socketioxide-parser-common`) own what they decode and parse event arguments into
 //! values that the application would only serialise again, so they do not serve here.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `assembly` | a packet whose binary attachments are still coming |
+//! | `placeholders` | where those stand in its JSON |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +17,11 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::ClientEvent;
+
+mod assembly;
+mod placeholders;
+
+pub(super) use assembly::Assembly;
 
 /// The namespace that everybody is in.
 pub(super) const MAIN_NAMESPACE: &str = "/";
@@ -23,22 +33,41 @@ const RESERVED: [&str; 6] =
 /// Longer names are nobody's namespace, and would only be echoed.
 const MAX_NAMESPACE: usize = 256;
 
+/// A text packet of Engine.IO from a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine<'a> {
+    /// The client closes the transport.
+    Close,
+    /// A pong or a noop. A sign of life and nothing else.
+    Alive,
+    /// A message of what is built on top.
+    Message(&'a str),
+}
+
+impl<'a> Engine<'a> {
+    /// Reads one text frame of an Engine.IO transport.
+    pub(super) fn decode(text: &'a str) -> Result<Self, Malformed> {
+        match text.as_bytes().first() {
+            Some(b'1') => Ok(Self::Close),
+            Some(b'3' | b'6') => Ok(Self::Alive),
+            Some(b'4') => Ok(Self::Message(&text[1..])),
+            _ => Err(Malformed("bad Engine.IO packet")),
+        }
+    }
+}
+
 /// A packet from a Socket.IO client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Packet<'a> {
-    /// Engine.IO: the client closes the transport.
-    Close,
-    /// Engine.IO: a pong or a noop. A sign of life and nothing else.
-    Alive,
     /// The client asks to be connected; `auth` is the text of a JSON object.
     Connect { namespace: &'a str, auth: &'a str },
     /// The client disconnects.
     Disconnect { namespace: &'a str },
-    /// An event.
-    Event { namespace: &'a str, event: ClientEvent<'a> },
-    /// An acknowledgement. Well-formed, but the server never asks for one.
-    Ack { namespace: &'a str },
-    /// An event or acknowledgement with binary attachments, which are not accepted.
+    /// An event. Its `attachments` follow, so many.
+    Event { namespace: &'a str, event: ClientEvent<'a>, attachments: usize },
+    /// An acknowledgement. `args` are JSON texts with commas between them; its `attachments` follow.
+    Ack { namespace: &'a str, id: u64, args: &'a str, attachments: usize },
+    /// An event or acknowledgement with binary attachments, where none are accepted.
     Binary,
 }
 
@@ -48,45 +77,64 @@ pub(super) enum Packet<'a> {
 pub(super) struct Malformed(pub(super) &'static str);
 
 impl<'a> Packet<'a> {
-    /// Reads one text frame of an Engine.IO transport.
-    pub(super) fn decode(text: &'a str) -> Result<Self, Malformed> {
-        match text.as_bytes().first() {
-            Some(b'1') => Ok(Self::Close),
-            Some(b'3' | b'6') => Ok(Self::Alive),
-            Some(b'4') => Self::decode_socketio(&text[1..]),
-            _ => Err(Malformed("bad Engine.IO packet")),
-        }
-    }
-
-    fn decode_socketio(text: &'a str) -> Result<Self, Malformed> {
+    /// Reads one message of an Engine.IO transport. `limit` is how many attachments are accepted.
+    pub(super) fn decode(text: &'a str, limit: usize) -> Result<Self, Malformed> {
         let Some(kind) = text.as_bytes().first() else { return Err(Malformed("empty Socket.IO packet")) };
         if !kind.is_ascii_digit() {
             return Err(Malformed("bad Socket.IO packet type"));
         }
-        let (namespace, rest) = split_namespace(&text[1..])?;
+        let (attachments, rest) = match kind {
+            b'5' | b'6' if limit == 0 => return Ok(Self::Binary),
+            b'5' | b'6' => split_attachments(&text[1..], limit)?,
+            _ => (0, &text[1..]),
+        };
+        let (namespace, rest) = split_namespace(rest)?;
         match kind {
             b'0' => Ok(Self::Connect { namespace, auth: object_or_empty(rest)? }),
             b'1' if rest.is_empty() => Ok(Self::Disconnect { namespace }),
-            b'2' => {
+            b'2' | b'5' => {
                 let (ack, array) = split_id(rest)?;
                 let Elements { name, args, payload, .. } = Elements::parse(array)?;
                 if RESERVED.contains(&&*name) {
                     return Err(Malformed("reserved event name"));
                 }
-                Ok(Self::Event {
-                    namespace,
-                    event: ClientEvent { name, payload, args, attachments: &[], ack },
-                })
-            }
-            b'3' => match split_id(rest)? {
-                (Some(_), array) if serde_json::from_str::<Vec<IgnoredAny>>(array).is_ok() => {
-                    Ok(Self::Ack { namespace })
+                if *kind == b'5' {
+                    placeholders::check(array, attachments)?;
                 }
-                _ => Err(Malformed("bad acknowledgement")),
-            },
-            b'5' | b'6' => Ok(Self::Binary),
+                let event = ClientEvent { name, payload, args, attachments: &[], ack };
+                Ok(Self::Event { namespace, event, attachments })
+            }
+            b'3' | b'6' => {
+                let (Some(id), array) = split_id(rest)? else { return Err(BAD_ACK) };
+                let args = inside_array(array).ok_or(BAD_ACK)?;
+                if *kind == b'6' {
+                    placeholders::check(array, attachments)?;
+                }
+                Ok(Self::Ack { namespace, id, args, attachments })
+            }
             _ => Err(Malformed("bad Socket.IO packet")),
         }
+    }
+}
+
+const BAD_ACK: Malformed = Malformed("bad acknowledgement");
+
+/// What stands between the brackets of a JSON array. `None` if it is not one.
+fn inside_array(text: &str) -> Option<&str> {
+    serde_json::from_str::<Vec<IgnoredAny>>(text).ok()?;
+    Some(text.trim().strip_prefix('[')?.strip_suffix(']')?.trim())
+}
+
+/// Takes the number of attachments off the front, at most `limit`.
+fn split_attachments(text: &str, limit: usize) -> Result<(usize, &str), Malformed> {
+    let bad = Malformed("bad number of attachments");
+    let (number, rest) = text.split_once('-').ok_or(bad)?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(bad);
+    }
+    match number.parse() {
+        Ok(number) if number <= limit.min(placeholders::MAX) => Ok((number, rest)),
+        _ => Err(Malformed("too many attachments")),
     }
 }
 
@@ -194,177 +242,4 @@ impl<'de: 'a, 'a> Deserialize<'de> for Array<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event<'a>(name: &'a str, payload: &'a str, args: &'a str, ack: Option<u64>) -> ClientEvent<'a> {
-        ClientEvent { name: name.into(), payload, args, attachments: &[], ack }
-    }
-
-    #[test]
-    fn well_formed_packets() {
-        let cases = [
-            ("1", Packet::Close),
-            ("3", Packet::Alive),
-            ("6", Packet::Alive),
-            ("40", Packet::Connect { namespace: "/", auth: "{}" }),
-            (r#"40{"token":"a"}"#, Packet::Connect { namespace: "/", auth: r#"{"token":"a"}"# }),
-            (r#"40/,{"a":1}"#, Packet::Connect { namespace: "/", auth: r#"{"a":1}"# }),
-            ("40/custom", Packet::Connect { namespace: "/custom", auth: "{}" }),
-            ("40/custom,", Packet::Connect { namespace: "/custom", auth: "{}" }),
-            (r#"40/custom,{"a":1}"#, Packet::Connect { namespace: "/custom", auth: r#"{"a":1}"# }),
-            ("41", Packet::Disconnect { namespace: "/" }),
-            ("41/custom", Packet::Disconnect { namespace: "/custom" }),
-            ("41/custom,", Packet::Disconnect { namespace: "/custom" }),
-            (r#"42["a"]"#, Packet::Event { namespace: "/", event: event("a", "null", "", None) }),
-            (
-                r#"42["message",1,"2",{"3":[true]}]"#,
-                Packet::Event { namespace: "/", event: event("message", "1", r#"1,"2",{"3":[true]}"#, None) },
-            ),
-            (
-                "42456[\"a\" , [1] ,2 ] ",
-                Packet::Event { namespace: "/", event: event("a", "[1]", "[1] ,2", Some(456)) },
-            ),
-            (
-                r#"42/x,0["ä","\ud83d\ude00"]"#,
-                Packet::Event {
-                    namespace: "/x",
-                    event: event("ä", r#""\ud83d\ude00""#, r#""\ud83d\ude00""#, Some(0)),
-                },
-            ),
-            (r#"42["\u0061b",1]"#, Packet::Event { namespace: "/", event: event("ab", "1", "1", None) }),
-            ("4312[]", Packet::Ack { namespace: "/" }),
-            (r#"451-["a",{"_placeholder":true,"num":0}]"#, Packet::Binary),
-            ("461-1[]", Packet::Binary),
-        ];
-        for (text, packet) in cases {
-            assert_eq!(Packet::decode(text), Ok(packet), "{text}");
-        }
-    }
-
-    #[test]
-    fn malformed_packets() {
-        for text in [
-            "",
-            "0",
-            "2",
-            "2probe",
-            "5",
-            "7",
-            "abc",
-            "ä",
-            "4",
-            "4abc",
-            "49",
-            "4ä",
-            "40abc",
-            "40[]",
-            "40null",
-            "40{",
-            "4012{}",
-            "41{}",
-            "41abc",
-            "42",
-            "42{}",
-            "42[]",
-            "42[",
-            "42[]]",
-            "42[1]",
-            "42[null]",
-            "42{\"a\":1}",
-            "42\"a\"",
-            "42abc[\"a\"]",
-            "42-1[\"a\"]",
-            "42[\"a\"]x",
-            "42[\"a\",]",
-            "42[\"a\",1,]",
-            "42[\"a\",1,2",
-            "4218446744073709551616[\"a\"]",
-            "42[\"connect\"]",
-            "42[\"connect_error\"]",
-            "42[\"disconnect\"]",
-            "42[\"disconnecting\"]",
-            "42[\"newListener\"]",
-            "42[\"removeListener\",1]",
-            "42[\"\\u0063onnect\"]",
-            "43",
-            "43[]",
-            "431{}",
-            "431",
-            "43abc[]",
-            "44{\"message\":\"x\"}",
-            "47",
-            "48",
-            "b",
-            "\u{0}",
-        ] {
-            assert!(Packet::decode(text).is_err(), "{text}");
-        }
-        let long = format!("40/{}", "x".repeat(MAX_NAMESPACE));
-        assert!(Packet::decode(&long).is_err());
-    }
-
-    #[test]
-    fn deep_nesting_is_no_danger() {
-        let deep = format!("42[\"a\",{}{}]", "[".repeat(200_000), "]".repeat(200_000));
-        assert!(Packet::decode(&deep).is_ok());
-        assert!(Packet::decode(&deep[..deep.len() - 2]).is_err());
-    }
-
-    #[test]
-    fn every_cut_of_a_packet_is_survived() {
-        let text = r#"42/näm,12["na\u0041me",{"ä":"\"]"},[1,2]]"#;
-        for cut in (0..=text.len()).filter(|&cut| text.is_char_boundary(cut)) {
-            let (start, end) = text.split_at(cut);
-            let _ = Packet::decode(start);
-            let _ = Packet::decode(end);
-            let _ = decode_plain(end);
-        }
-    }
-
-    #[test]
-    fn damaged_packets_are_survived() {
-        let packets =
-            [r#"42/n,12["na\u0041me",{"ä":"\"]"},[1,2]]"#, r#"40/x,{"a":[1]}"#, r#"["a",{"b":1},7]"#];
-        let mut seed = 7_u64;
-        let mut draw = |below: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) as usize % below
-        };
-        for _ in 0..50_000 {
-            let mut text: Vec<char> = packets[draw(packets.len())].chars().collect();
-            for _ in 0..=draw(3) {
-                let position = draw(text.len());
-                text[position] = ['"', '\\', '[', ']', '{', '}', ',', '0', '/', 'ä', '\0'][draw(11)];
-            }
-            let text: String = text.into_iter().collect();
-            let _ = Packet::decode(&text);
-            let _ = decode_plain(&text);
-        }
-    }
-
-    #[test]
-    fn plain_messages() {
-        assert_eq!(decode_plain(r#"["a"]"#), Ok(event("a", "null", "", None)));
-        assert_eq!(decode_plain(r#"["a",{"b":1}]"#), Ok(event("a", r#"{"b":1}"#, r#"{"b":1}"#, None)));
-        assert_eq!(
-            decode_plain(r#" ["a", {"b":1} , 7]"#),
-            Ok(event("a", r#"{"b":1}"#, r#"{"b":1}"#, Some(7)))
-        );
-        assert_eq!(decode_plain(r#"["a",1,7,"more"]"#), Ok(event("a", "1", "1", Some(7))));
-        for text in [
-            "",
-            "[]",
-            "{}",
-            "[1]",
-            "null",
-            "x",
-            r#"["a",1,"7"]"#,
-            r#"["a",1,-7]"#,
-            r#"["a",1,7.5]"#,
-            r#"["a",1,null]"#,
-        ] {
-            assert!(decode_plain(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -5,23 +5,25 @@ use protocol::code::close;
 use super::Config;
 use super::fault::Fault;
 use super::metrics::Why;
-use super::wheel::Millis;
+use super::wheel::{Millis, NEVER};
 
 const HEARTBEAT: Fault<'static> = Fault::new(close::TIMEOUT, "no sign of life", Why::Heartbeat);
 const CONNECT: Fault<'static> = Fault::new(close::TIMEOUT, "not connected in time", Why::ConnectTimeout);
-
 const EXPIRED: Fault<'static> = Fault::new(close::UNAUTHORIZED, "token expired", Why::Expired);
 
-/// Since when what has been waited for.
+/// Which part of its time to answer a client may lose to a ping that was sent late.
+const LATENESS: Millis = 2;
+
+/// Since when what has been waited for; [`NEVER`] where it is not.
 pub(super) struct Pulse {
     pinged_at: Millis,
     awaiting_pong: bool,
     /// The transport has no admitted client.
-    unconnected_since: Option<Millis>,
+    unconnected_since: Millis,
     /// The peer has taken nothing of what waits to be written.
-    stalled_since: Option<Millis>,
+    stalled_since: Millis,
     /// When the client's time is up.
-    expires: Option<Millis>,
+    expires: Millis,
 }
 
 /// What is due, and when to look again.
@@ -38,62 +40,49 @@ impl Pulse {
         Self {
             pinged_at: now,
             awaiting_pong: false,
-            unconnected_since: Some(now),
-            stalled_since: None,
-            expires: None,
+            unconnected_since: now,
+            stalled_since: NEVER,
+            expires: NEVER,
         }
     }
 
-    /// The client was admitted.
+    /// A client was admitted.
     pub(super) fn connected(&mut self) {
-        self.unconnected_since = None;
+        self.unconnected_since = NEVER;
     }
 
-    /// The client left.
+    /// No client is admitted any more.
     pub(super) fn disconnected(&mut self, now: Millis) {
-        self.unconnected_since.get_or_insert(now);
+        self.unconnected_since = self.unconnected_since.min(now);
     }
 
     /// The client's time is up then.
-    pub(super) fn expires(&mut self, at: Option<Millis>) {
+    pub(super) fn expires(&mut self, at: Millis) {
         self.expires = at;
     }
 
     /// The peer takes no more of what waits.
     pub(super) fn stalled(&mut self, now: Millis) {
-        self.stalled_since.get_or_insert(now);
+        self.stalled_since = self.stalled_since.min(now);
     }
 
     /// The peer took something, or nothing waits.
     pub(super) fn flowing(&mut self) {
-        self.stalled_since = None;
+        self.stalled_since = NEVER;
     }
 
     /// What is due now, where the last frame of the peer came in at `seen`. A ping that is due counts as sent.
     pub(super) fn check(&mut self, now: Millis, seen: Millis, config: &Config) -> Plan {
         let interval = config.ping_interval.as_millis() as Millis;
         let timeout = config.ping_timeout.as_millis() as Millis;
-        let mut next = Millis::MAX;
-
-        if let Some(since) = self.stalled_since {
-            if now >= since + timeout {
-                return Plan::Close(Fault::SLOW);
-            }
-            next = next.min(since + timeout);
-        }
-        if let Some(at) = self.expires {
-            if now >= at {
-                return Plan::Close(EXPIRED);
-            }
-            next = next.min(at);
-        }
-        if let Some(since) = self.unconnected_since {
-            let limit = since + config.connect_timeout.as_millis() as Millis;
+        let stalled = self.stalled_since.saturating_add(config.write_timeout.as_millis() as Millis);
+        let unconnected = self.unconnected_since.saturating_add(config.connect_timeout.as_millis() as Millis);
+        for (limit, fault) in [(stalled, Fault::SLOW), (self.expires, EXPIRED), (unconnected, CONNECT)] {
             if now >= limit {
-                return Plan::Close(CONNECT);
+                return Plan::Close(fault);
             }
-            next = next.min(limit);
         }
+        let next = stalled.min(self.expires).min(unconnected);
         if self.awaiting_pong {
             if seen >= self.pinged_at {
                 self.awaiting_pong = false;
@@ -103,12 +92,14 @@ impl Pulse {
                 return Plan::Wait(next.min(self.pinged_at + timeout));
             }
         }
-        if now < self.pinged_at + interval {
-            return Plan::Wait(next.min(self.pinged_at + interval));
+        let due = self.pinged_at + interval;
+        if now < due {
+            return Plan::Wait(next.min(due));
         }
         self.awaiting_pong = true;
-        self.pinged_at = now;
-        Plan::Ping(next.min(now + timeout.min(interval)))
+        // The wheel comes a little late, which must not add up. When it comes very late, the client is not to suffer.
+        self.pinged_at = due.max(now.saturating_sub(timeout / LATENESS));
+        Plan::Ping(next.min(self.pinged_at + timeout.min(interval)))
     }
 }
 
@@ -140,6 +131,28 @@ mod tests {
         assert_eq!(next(&pulse.check(25_000, 0, &config)), ('p', 45_000));
         assert_eq!(next(&pulse.check(44_999, 0, &config)), ('w', 45_000));
         assert_eq!(next(&pulse.check(45_000, 0, &config)), ('c', 4408));
+    }
+
+    #[test]
+    fn lateness_of_the_wheel_does_not_add_up() {
+        let config = Config::default();
+        let mut pulse = admitted();
+        assert_eq!(next(&pulse.check(25_250, 0, &config)), ('p', 45_000));
+        assert_eq!(next(&pulse.check(45_000, 0, &config)), ('c', 4408));
+        let mut pulse = admitted();
+        assert_eq!(next(&pulse.check(90_000, 0, &config)), ('p', 100_000), "half of the timeout is left");
+    }
+
+    #[test]
+    fn a_client_whose_time_is_up_is_closed_then() {
+        let config = Config::default();
+        let mut pulse = admitted();
+        pulse.expires(10_001);
+        assert_eq!(next(&pulse.check(10_000, 0, &config)), ('w', 10_001));
+        pulse.expires(9_000);
+        assert_eq!(next(&pulse.check(10_000, 0, &config)), ('c', 4401));
+        pulse.expires(NEVER);
+        assert_eq!(next(&pulse.check(10_000, 0, &config)), ('w', 25_000));
     }
 
     #[test]

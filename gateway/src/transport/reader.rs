@@ -17,11 +17,11 @@ use fastwebsockets::{CloseCode, Frame, OpCode, Role, WebSocketError, WebSocketRe
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::ReadHalf;
 
-use super::Application;
 use super::fault::Fault;
 use super::frame::{Item, MAX_CONTROL, NO_STATUS, Wire};
 use super::link::Link;
 use super::metrics::{METRICS, Why};
+use super::{Application, Message};
 
 /// After so many frames in a row, the task's other half and other tasks get their turn.
 const FRAMES_PER_TURN: u32 = 64;
@@ -58,10 +58,10 @@ pub(super) async fn listen<A: Application>(mut stream: ReadHalf<'_>, link: &Link
 
 /// Reads frames until none is begun and no byte is there. `message` is what is there of a fragmented message,
 /// which may span bursts.
-async fn burst<A: Application>(
-    stream: &mut ReadHalf<'_>,
+pub(super) async fn burst<A: Application, S: AsyncRead + Unpin>(
+    stream: &mut S,
     link: &Link<A>,
-    message: &mut Option<Vec<u8>>,
+    message: &mut Option<Box<Partial>>,
     early: Bytes,
 ) -> Result<(), Ending> {
     let unaccounted = AtomicUsize::new(0);
@@ -115,13 +115,40 @@ fn ending(error: &WebSocketError) -> Ending {
     }
 }
 
+/// A message of which the last fragment is not there.
+pub(super) struct Partial {
+    binary: bool,
+    data: Vec<u8>,
+    /// How much of a text is known to be UTF-8. Behind it is at most a character that is not complete.
+    checked: usize,
+}
+
+impl Partial {
+    /// The next fragment. A text that cannot become UTF-8 any more is refused at once.
+    fn extend(&mut self, payload: &[u8], limit: usize) -> Result<(), Fault<'static>> {
+        if self.data.len() + payload.len() > limit {
+            return Err(Fault::TOO_LARGE);
+        }
+        self.data.extend_from_slice(payload);
+        if !self.binary {
+            match std::str::from_utf8(&self.data[self.checked..]) {
+                Ok(_) => self.checked = self.data.len(),
+                Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+                Err(_) => return Err(Fault::INVALID_TEXT),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// One whole frame.
 fn handle<A: Application>(
     link: &Link<A>,
-    message: &mut Option<Vec<u8>>,
+    message: &mut Option<Box<Partial>>,
     frame: &Frame<'_>,
 ) -> Result<(), Fault<'static>> {
     let payload = &*frame.payload;
+    let limit = link.conn.shared.config.max_payload;
     match frame.opcode {
         OpCode::Close => return Err(answer_close(payload)),
         OpCode::Ping | OpCode::Pong if payload.len() > MAX_CONTROL => {
@@ -129,32 +156,45 @@ fn handle<A: Application>(
         }
         OpCode::Ping => link.conn.push(Item::pong(payload)),
         OpCode::Pong => {}
-        OpCode::Binary => return Err(Fault::BINARY),
-        OpCode::Text if message.is_some() => {
+        OpCode::Text | OpCode::Binary if message.is_some() => {
             return Err(Fault::protocol("fragments of another message are left"));
         }
-        OpCode::Text if frame.fin => return deliver(link, payload),
-        OpCode::Text => *message = Some(payload.to_vec()),
-        OpCode::Continuation => {
-            let Some(text) = message else { return Err(Fault::protocol("nothing to continue")) };
-            if text.len() + payload.len() > link.conn.shared.config.max_payload {
-                return Err(Fault::TOO_LARGE);
-            }
-            text.extend_from_slice(payload);
+        OpCode::Binary if !link.takes_binary() => return Err(Fault::BINARY),
+        OpCode::Text | OpCode::Binary => {
+            let binary = frame.opcode == OpCode::Binary;
             if frame.fin {
-                let text = message.take().unwrap_or_default();
-                return deliver(link, &text);
+                return deliver(link, binary, payload);
+            }
+            let mut partial = Box::new(Partial { binary, data: Vec::new(), checked: 0 });
+            partial.extend(payload, limit)?;
+            *message = Some(partial);
+        }
+        OpCode::Continuation => {
+            let Some(partial) = message else { return Err(Fault::protocol("nothing to continue")) };
+            partial.extend(payload, limit)?;
+            if frame.fin
+                && let Some(partial) = message.take()
+            {
+                return deliver(link, partial.binary, &partial.data);
             }
         }
     }
     Ok(())
 }
 
-fn deliver<A: Application>(link: &Link<A>, payload: &[u8]) -> Result<(), Fault<'static>> {
+fn deliver<A: Application>(link: &Link<A>, binary: bool, payload: &[u8]) -> Result<(), Fault<'static>> {
+    if binary {
+        return match link.conn.wire {
+            Wire::SocketIo | Wire::Engine => link.engine_binary(payload),
+            Wire::Raw => link.message(Message::Binary(payload)),
+            Wire::Plain => Err(Fault::BINARY),
+        };
+    }
     let text = std::str::from_utf8(payload).map_err(|_| Fault::INVALID_TEXT)?;
     match link.conn.wire {
         Wire::SocketIo | Wire::Engine => link.engine_packet(text),
-        Wire::Plain | Wire::Raw => link.plain_message(text),
+        Wire::Plain => link.plain_message(text),
+        Wire::Raw => link.message(Message::Text(text)),
     }
 }
 
@@ -179,8 +219,8 @@ fn answer_close(payload: &[u8]) -> Fault<'static> {
 }
 
 /// The socket, as the frame reader sees it.
-struct Metered<'a, 's> {
-    stream: &'a mut ReadHalf<'s>,
+struct Metered<'a, S> {
+    stream: &'a mut S,
     /// Read before everything else.
     early: Bytes,
     /// How many bytes the reader took that do not belong to a whole frame yet. Atomic only because the future
@@ -188,7 +228,7 @@ struct Metered<'a, 's> {
     unaccounted: &'a AtomicUsize,
 }
 
-impl AsyncRead for Metered<'_, '_> {
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<'_, S> {
     /// Where there is nothing to read and nothing is begun, this is the error `WouldBlock` instead of a wait.
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -221,6 +261,20 @@ mod tests {
     use protocol::code::close;
 
     use super::*;
+
+    #[test]
+    fn a_text_is_refused_with_the_fragment_that_spoils_it() {
+        let after = |fragments: &[&[u8]]| {
+            let mut partial = Partial { binary: false, data: Vec::new(), checked: 0 };
+            fragments.iter().take_while(|fragment| partial.extend(fragment, 100).is_ok()).count()
+        };
+        assert_eq!(after(&[b"\xc3", b"\xa4", b"\xf0\x9f", b"\x98", b"\x80"]), 5);
+        assert_eq!(after(&[b"a\xc3", b"\x28", b"b"]), 1);
+        assert_eq!(after(&[b"\xf4", b"\x90", b"\x80", b"\x80"]), 1, "beyond what Unicode has");
+        assert_eq!(after(&[b"\xed", b"\xa0"]), 1, "a surrogate");
+        assert_eq!(after(&[b"\xf5"]), 0);
+        assert_eq!(after(&[&[b'a'; 100], b"b"]), 1, "too large");
+    }
 
     #[test]
     fn closes_are_answered_by_their_own_code_or_a_protocol_error() {

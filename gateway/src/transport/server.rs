@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,11 +21,14 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::conn::Conn;
 use super::drive::drive;
 use super::frame::{Item, Wire};
-use super::handshake::{self, Handshake};
 use super::link::Link;
 use super::metrics::METRICS;
+use super::peers::Peers;
+use super::polling::{Claim, Sessions};
+use super::router::{self, Handshake, Next};
 use super::wheel::{self, Shared};
-use super::{Application, Body, Config};
+use super::writer::Writer;
+use super::{Application, Body, Config, sid, upgrade};
 
 /// The longest request head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -35,10 +39,13 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// How long the last tasks may take to notice that they were cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
-struct Server<A> {
-    app: Arc<A>,
-    shared: Arc<Shared>,
-    tasks: TaskTracker,
+/// What all requests and connections of a server share.
+pub(super) struct Server<A: Application> {
+    pub(super) app: Arc<A>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) sessions: Arc<Sessions<A>>,
+    pub(super) peers: Peers,
+    pub(super) tasks: TaskTracker,
     /// Requests that are being answered may end.
     shutdown: CancellationToken,
     /// They may not.
@@ -60,6 +67,8 @@ pub async fn run<A: Application>(
     let server = Arc::new(Server {
         app,
         shared: Arc::clone(&shared),
+        sessions: Arc::new(Sessions::new(shared.config.upgrade_timeout)),
+        peers: Peers::new(&shared.config, shutdown.clone()),
         tasks: TaskTracker::new(),
         shutdown: shutdown.clone(),
         cut_off: CancellationToken::new(),
@@ -108,8 +117,8 @@ fn is_peers_fault(error: &io::Error) -> bool {
 /// Answers the requests of one TCP connection. If one is a handshake, the stream goes on in a task of its own,
 /// which holds nothing of this one.
 async fn serve<A: Application>(stream: TcpStream, peer: SocketAddr, server: Arc<Server<A>>) {
-    let handshake = Mutex::new(None);
-    let service = service_fn(|request| answer(&server, peer, &handshake, request));
+    let next = Mutex::new(None);
+    let service = service_fn(|request| answer(&server, peer, &next, request));
     {
         let mut connection = pin!(
             http1::Builder::new()
@@ -133,44 +142,58 @@ async fn serve<A: Application>(stream: TcpStream, peer: SocketAddr, server: Arc<
             tracing::debug!(%error, "HTTP connection broke");
         }
     }
-    let handshake = handshake.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handshake) = handshake {
-        begin(handshake, &server).await;
+    match next.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        None => {}
+        Some(Next::Connection(handshake)) => begin(handshake, &server).await,
+        Some(Next::Upgrade(stream, claim)) => go_on(stream, claim, &server).await,
+        Some(Next::Relay(relay)) => relay.run(&server.shutdown).await,
     }
 }
 
 async fn answer<A: Application>(
     server: &Arc<Server<A>>,
     peer: SocketAddr,
-    slot: &Mutex<Option<Handshake<A::Permit>>>,
-    mut request: Request<Incoming>,
+    slot: &Mutex<Option<Next<A>>>,
+    request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let Some(wire) = server.app.wire(request.uri().path()) else {
-        return Ok(Arc::clone(&server.app).http(request, peer).await);
-    };
-    request.extensions_mut().insert(peer);
-    let (response, handshake) = handshake::answer(&*server.app, wire, &mut request);
-    *slot.lock().unwrap_or_else(PoisonError::into_inner) = handshake;
+    let (response, next) = router::answer(server, peer, request).await;
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = next;
     Ok(response)
 }
 
-/// Takes the stream out of hyper and starts to drive it.
-async fn begin<A: Application>(handshake: Handshake<A::Permit>, server: &Server<A>) {
-    let Ok(upgraded) = handshake.stream.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+/// Takes the stream of a connection that is none of hyper's any more.
+async fn take(stream: OnUpgrade) -> Option<Parts<TokioIo<TcpStream>>> {
+    let Ok(parts) = stream.await.ok()?.downcast::<TokioIo<TcpStream>>() else {
         tracing::error!("an upgraded connection is not the TCP stream that was served");
-        return;
+        return None;
     };
+    Some(parts)
+}
+
+/// Starts to drive a new connection.
+async fn begin<A: Application>(handshake: Handshake<A::Permit>, server: &Server<A>) {
+    let Some(parts) = take(handshake.stream).await else { return };
     let conn = Conn::new(handshake.wire, Arc::clone(&server.shared));
-    if handshake.wire == Wire::SocketIo {
-        conn.push(Item::open(&server.shared.config));
+    if matches!(handshake.wire, Wire::SocketIo | Wire::Engine) {
+        conn.push(Item::open(&sid::session(server.app.node()), &[], &server.shared.config));
     }
     let link = Link::new(Arc::clone(&conn), Arc::clone(&server.app), handshake.permit);
+    link.begin();
     if let Some(auth) = handshake.auth
         && let Err(fault) = link.connect(&auth)
     {
         conn.close(fault);
     }
     conn.register();
-    server.tasks.spawn(drive(parts.io.into_inner(), link, parts.read_buf));
+    server.tasks.spawn(drive(parts.io.into_inner(), link, parts.read_buf, Writer::default()));
+}
+
+/// Lets a WebSocket take a polling session over, and starts to drive that.
+async fn go_on<A: Application>(stream: OnUpgrade, claim: Option<Claim<A>>, server: &Server<A>) {
+    let Some(parts) = take(stream).await else { return };
+    let (stream, early) = (parts.io.into_inner(), parts.read_buf);
+    let taken = upgrade::take_over(stream, early, claim, &server.shared.config).await;
+    if let Some((stream, (link, waiting), early)) = taken {
+        server.tasks.spawn(drive(stream, link, early, Writer::from(waiting)));
+    }
 }

@@ -28,6 +28,19 @@ impl Sid {
     }
 }
 
+/// The id of an Engine.IO session: which one, and where it lives.
+pub(super) fn session(node: Option<&str>) -> String {
+    match node {
+        Some(node) => format!("{}.{node}", Sid::mint()),
+        None => Sid::mint().to_string(),
+    }
+}
+
+/// The name of the node that a session lives on, if its id says so.
+pub(super) fn node(sid: &str) -> Option<&str> {
+    sid.split_once('.').map(|(_, node)| node)
+}
+
 impl fmt::Display for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::str::from_utf8(&self.0).map_err(|_| fmt::Error)?)
@@ -44,5 +57,12 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(a.len(), LENGTH);
         assert!(a.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'), "{a}");
+    }
+
+    #[test]
+    fn an_id_tells_its_node() {
+        assert_eq!(node(&session(None)), None);
+        assert_eq!(node(&session(Some("gw-1.zone_2"))), Some("gw-1.zone_2"));
+        assert_eq!(node("abc."), Some(""));
     }
 }

@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::conn::Conn;
 use super::fault::Fault;
-use super::frame::Item;
+use super::frame::{Item, Wire};
 use super::metrics::Why;
-use super::{Admission, Event};
+use super::{Admission, Event, Message};
 
 /// One client that asked to be connected. Cheap to clone, usable from any task; no method ever waits.
 ///
-/// A handle belongs to one `connect`: once that client is gone, or another has connected on the same
+/// A handle belongs to one `connect`: once that client is gone, and another may have connected in its place on the same
 /// transport, its methods do nothing. It keeps a few hundred bytes alive, never the TCP connection.
 #[derive(Clone)]
 pub struct Socket {
@@ -31,7 +33,14 @@ impl Socket {
         self.id
     }
 
-    /// Lets the client in, and tells it so. False if it is gone, or has been answered before.
+    /// What the client speaks.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        self.conn.wire
+    }
+
+    /// Lets the client in, and tells it so. False if it is gone, or has been answered before. On
+    /// [`Wire::Engine`](super::Wire::Engine) and [`Wire::Raw`](super::Wire::Raw) it is in from the start.
     pub fn accept(&self) -> bool {
         self.admit(Admission::default())
     }
@@ -41,22 +50,24 @@ impl Socket {
         self.conn.admit(self.id, admission)
     }
 
-    /// Turns the client away for good, whether it was let in already or not: as [`Socket::refuse`] if not; otherwise
-    /// a Socket.IO client is disconnected, after which the stock one does not come back by itself, and the transport is closed with
-    /// [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED).
+    /// Turns the client away for good, whether it was let in already or not: a Socket.IO client is refused or
+    /// disconnected, after which the stock one does not come back by itself, a `/ws` client is refused if it was not let
+    /// in yet, and the transport is closed with [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED) behind that, whoever else
+    /// uses it in other namespaces.
     pub fn dismiss(&self, message: &str) {
         self.conn.dismiss(self.id, message);
     }
 
     /// Closes the transport with [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED) at `at`, unless another time is set until
-    /// then. To a Socket.IO client this is an accident, after which it reconnects (and is refused, if it has nothing better).
+    /// then, or its last client leaves. To a Socket.IO client this is an accident, after which it reconnects (and is refused,
+    /// if it has nothing better).
     pub fn expire_at(&self, at: Option<Instant>) {
         self.conn.expire_at(self.id, at);
     }
 
     /// Turns the client away for good, unless it has been answered before: the stock client does not come
     /// back by itself. A Socket.IO transport stays open until its connect timeout, for the client to try
-    /// with something else; a `/ws` connection is closed with
+    /// with something else; any other is closed with
     /// [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED).
     pub fn refuse(&self, message: &str) {
         self.conn.refuse(self.id, message);
@@ -65,19 +76,67 @@ impl Socket {
     /// Sends an event. Nothing is sent before [`Socket::accept`] or after the client is gone, and a client that
     /// lets too much pile up is closed with [`SLOW_CONSUMER`](protocol::code::close::SLOW_CONSUMER).
     pub fn emit(&self, event: &Event) {
-        self.conn.send(self.id, |wire| event.item(wire));
+        self.conn.send(self.id, |to| event.items(to));
+    }
+
+    /// Sends what a client that comes back has missed. However much that is, it does not count against what may wait for the
+    /// client; what comes later does.
+    pub fn catch_up(&self, events: &[Event]) {
+        self.conn.catch_up(self.id, |to| events.iter().map(|event| event.items(to)).collect());
+    }
+
+    /// Sends an event that the client is to acknowledge with this number, which then comes to
+    /// [`Application::acknowledged`](super::Application::acknowledged). Only Socket.IO has that; on other protocols it
+    /// is like [`Socket::emit`].
+    pub fn ask(&self, event: &Event, id: u64) {
+        self.conn.send(self.id, |to| event.asking(to, id));
     }
 
     /// Acknowledges the client's event with that number ([`ClientEvent::ack`](super::ClientEvent::ack)) by one
     /// JSON text. On Socket.IO it may be several with commas between them: the arguments of the callback.
     pub fn ack(&self, id: u64, json: &str) {
-        self.conn.send(self.id, |wire| Item::ack(wire, id, json));
+        self.conn.send(self.id, |to| (Item::ack(to, id, json, 0), &[]));
+    }
+
+    /// The same with binary attachments, for which `{"_placeholder":true,"num":n}` stand in `json`. Only Socket.IO has
+    /// them; on other protocols they are left out.
+    pub fn ack_with(&self, id: u64, json: &str, attachments: Vec<Bytes>) {
+        let frames: Vec<Item> = attachments.into_iter().map(Item::binary).collect();
+        self.conn.send(self.id, |to| {
+            let frames = if to.wire == Wire::SocketIo { &frames[..] } else { &[] };
+            (Item::ack(to, id, json, frames.len()), frames)
+        });
+    }
+
+    /// Sends a message on [`Wire::Engine`](super::Wire::Engine) or [`Wire::Raw`](super::Wire::Raw); on others, which
+    /// have events, this does nothing.
+    pub fn send(&self, message: Message<'_>) {
+        if let Some(item) = Item::message(self.conn.wire, message) {
+            self.conn.send(self.id, |_| (item, &[]));
+        }
     }
 
     /// Closes the transport with a WebSocket close code ([`protocol::code::close`]), after what was sent before
     /// has been written. To a Socket.IO client this is an accident, after which it reconnects.
     pub fn close(&self, code: u16, reason: &str) {
         self.conn.close_socket(self.id, Fault::new(code, reason, Why::Application));
+    }
+}
+
+#[cfg(test)]
+impl Socket {
+    /// A client that has asked to be connected, on a connection without a task or a peer.
+    pub(crate) fn detached(wire: Wire, config: super::Config) -> Option<Self> {
+        Conn::new(wire, Arc::new(super::wheel::Shared::new(config))).ask(None)
+    }
+
+    /// The frames that wait for it, which are gone by that.
+    pub(crate) fn drain(&self) -> Vec<Vec<u8>> {
+        let context = std::task::Context::from_waker(std::task::Waker::noop());
+        let all = super::conn::Progress { any: true, cost: usize::MAX };
+        let mut batch = std::collections::VecDeque::new();
+        self.conn.supply(&mut batch, false, all, &context);
+        batch.iter().map(|item| item.parts().concat()).collect()
     }
 }
 

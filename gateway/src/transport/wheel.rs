@@ -1,8 +1,10 @@
 //! The one timer of all connections.
 //!
-//! A ring of slots, each a list of connections to look at when its time comes. A connection is in one slot
-//! (two while it closes), as a weak reference of eight bytes; a visit tells when the next one is due. So
-//! an idle connection is looked at about twice per heartbeat, a dead one once, and nothing else is scanned.
+//! A ring of slots, each a list of connections to look at when its time comes. A connection is in one slot, as a weak
+//! reference of eight bytes, and knows when that comes up; a visit plans the next one. Where something is due
+//! earlier than planned, the connection is put into another slot as well, and the visit that was planned before
+//! is dropped when it comes up. So an idle connection is looked at about twice per heartbeat, a dead one once, and
+//! nothing else is scanned.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::conn::Conn;
-use super::fault::Fault;
 
-/// How many ticks ahead a visit can be planned; a later one is planned again when it comes up.
+/// How many ticks are in the ring.
 const SLOTS: u64 = 256;
 
 /// Milliseconds since the server started.
 pub(super) type Millis = u64;
+
+/// A time that does not come.
+pub(super) const NEVER: Millis = Millis::MAX;
 
 /// What all connections of one server share.
 pub(super) struct Shared {
@@ -61,8 +65,9 @@ struct Ring {
 impl Wheel {
     pub(super) fn new(config: &Config) -> Self {
         // Fine enough for the shortest of the times, coarse enough to cost nothing while nobody is there.
-        let shortest = config.ping_interval.min(config.ping_timeout).min(config.connect_timeout);
-        let tick = (shortest.as_millis() as Millis / 32).clamp(1, 250);
+        let times = [config.ping_interval, config.ping_timeout, config.connect_timeout, config.write_timeout];
+        let shortest = times.into_iter().min().unwrap_or_default();
+        let tick = (shortest.as_millis() as Millis / 64).clamp(1, 250);
         let slots = (0..SLOTS).map(|_| Vec::new()).collect();
         Self { tick, ring: Mutex::new(Ring { slots, next: 0 }) }
     }
@@ -71,7 +76,17 @@ impl Wheel {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Plans a visit, at the earliest at `due`.
+    /// How far ahead a visit can be planned; what is due later has to be planned again.
+    pub(super) fn reach(&self, now: Millis) -> Millis {
+        now + (SLOTS - 2) * self.tick
+    }
+
+    /// Whether one time comes up before another.
+    pub(super) fn is_earlier(&self, due: Millis, than: Millis) -> bool {
+        due.div_ceil(self.tick) < than.div_ceil(self.tick)
+    }
+
+    /// Puts a connection where it comes up at the earliest at `due`.
     pub(super) fn insert(&self, conn: Weak<Conn>, due: Millis) {
         self.ring().insert(conn, due.div_ceil(self.tick));
     }
@@ -97,13 +112,6 @@ impl Wheel {
         due
     }
 
-    fn put_back(&self, visited: Vec<(Weak<Conn>, Millis)>) {
-        let mut ring = self.ring();
-        for (conn, due) in visited {
-            ring.insert(conn, due.div_ceil(self.tick));
-        }
-    }
-
     fn take_all(&self) -> Vec<Weak<Conn>> {
         let mut ring = self.ring();
         ring.slots.iter_mut().flat_map(mem::take).collect()
@@ -120,7 +128,7 @@ impl Ring {
 /// Turns the wheel for ever. Once the server stops, closes every connection.
 pub(super) async fn turn(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut interval = tokio::time::interval(Duration::from_millis(shared.wheel.tick));
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             _ = interval.tick() => visit_due(&shared),
@@ -128,12 +136,8 @@ pub(super) async fn turn(shared: Arc<Shared>, shutdown: CancellationToken) {
                 // In this task, so that no connection is in `visit_due`'s hands meanwhile; the flag first, so
                 // that one which registers later sees it.
                 shared.stopping.store(true, Ordering::SeqCst);
-                for weak in shared.wheel.take_all() {
-                    if let Some(conn) = weak.upgrade() {
-                        conn.close(Fault::SHUTDOWN);
-                        // It may have been closing already, and then still needs its last visit.
-                        shared.wheel.insert(weak, shared.now());
-                    }
+                for conn in shared.wheel.take_all().iter().filter_map(Weak::upgrade) {
+                    conn.shut_down();
                 }
             }
         }
@@ -142,20 +146,22 @@ pub(super) async fn turn(shared: Arc<Shared>, shutdown: CancellationToken) {
 
 fn visit_due(shared: &Shared) {
     let now = shared.now();
-    let mut visited = Vec::new();
-    for weak in shared.wheel.take_due(now) {
-        let Some(conn) = weak.upgrade() else { continue };
-        if let Some(next) = conn.visit(now) {
-            visited.push((weak, next));
-        }
+    for conn in shared.wheel.take_due(now).iter().filter_map(Weak::upgrade) {
+        conn.visit(now);
     }
-    shared.wheel.put_back(visited);
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::frame::Wire;
     use super::*;
+
+    impl Wheel {
+        /// How many visits are planned, those included that will be dropped.
+        pub(in super::super) fn len(&self) -> usize {
+            self.ring().slots.iter().map(Vec::len).sum()
+        }
+    }
 
     #[test]
     fn visits_come_when_due_and_never_early() {

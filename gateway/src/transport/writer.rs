@@ -23,6 +23,13 @@ pub(super) struct Writer {
     offset: usize,
 }
 
+impl From<VecDeque<Item>> for Writer {
+    /// Goes on with frames that were taken from the queue already.
+    fn from(batch: VecDeque<Item>) -> Self {
+        Self { batch, offset: 0 }
+    }
+}
+
 /// Where a flush ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flush {
@@ -110,17 +117,19 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::super::Event;
-    use super::super::frame::Wire;
+    use super::super::frame::{To, Wire};
     use super::*;
+
+    const TO: To<'static> = To { wire: Wire::SocketIo, namespace: "" };
 
     #[test]
     fn any_partial_write_continues_where_it_stopped() {
         let events: Vec<Event> =
             [0, 1, 130, 3].iter().map(|&n| Event::new(vec![b'a' + n as u8 % 26; n].into())).collect();
-        let whole: Vec<u8> = events.iter().flat_map(|e| e.item(Wire::SocketIo).parts().concat()).collect();
+        let whole: Vec<u8> = events.iter().flat_map(|e| e.items(TO).0.parts().concat()).collect();
         for step in 1..whole.len() {
             let mut writer = Writer::default();
-            writer.batch.extend(events.iter().map(|e| e.item(Wire::SocketIo)));
+            writer.batch.extend(events.iter().map(|e| e.items(TO).0));
             let total: usize = writer.batch.iter().map(Item::cost).sum();
             let (mut out, mut cost) = (Vec::new(), 0);
             while !writer.batch.is_empty() {

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gateway::transport::{Application, Body, ClientEvent, Config, Event, Socket, body, run};
+use gateway::transport::{Application, Body, ClientEvent, Config, Event, Message, Socket, Wire, body, run};
 use hyper::body::Incoming;
+use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap, ORIGIN};
 use hyper::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -21,6 +22,7 @@ use crate::client::DEADLINE;
 pub(crate) enum Told {
     Connect(u64, String),
     Event(u64, String, String, Option<u64>),
+    Acknowledged(u64, u64, String),
     Disconnect(u64),
 }
 
@@ -29,6 +31,10 @@ pub(crate) struct App {
     pub(crate) sockets: Mutex<BTreeMap<u64, Socket>>,
     pub(crate) connects: AtomicUsize,
     pub(crate) disconnects: AtomicUsize,
+    /// The name of this node.
+    node: Option<&'static str>,
+    /// Where the others are.
+    pub(crate) peers: Mutex<BTreeMap<String, String>>,
 }
 
 impl App {
@@ -41,6 +47,22 @@ impl Application for App {
     type Session = u64;
     type Permit = ();
 
+    const ATTACHMENTS: usize = 10;
+
+    fn wire(&self, path: &str) -> Option<Wire> {
+        match path {
+            "/socket.io/" | "/socket.io" => Some(Wire::SocketIo),
+            "/ws" => Some(Wire::Plain),
+            "/engine.io/" => Some(Wire::Engine),
+            "/echo" => Some(Wire::Raw),
+            _ => None,
+        }
+    }
+
+    fn namespace(&self, name: &str) -> bool {
+        matches!(name, "/" | "/custom" | "/other")
+    }
+
     fn allow<B>(&self, request: &Request<B>) -> Result<(), Response<Body>> {
         assert!(request.extensions().get::<SocketAddr>().is_some());
         if request.headers().contains_key("x-overload") {
@@ -49,6 +71,20 @@ impl Application for App {
             return Err(response);
         }
         Ok(())
+    }
+
+    fn finish(&self, request: &HeaderMap, response: &mut Response<Body>) {
+        if let Some(origin) = request.get(ORIGIN) {
+            response.headers_mut().append(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        }
+    }
+
+    fn node(&self) -> Option<&str> {
+        self.node
+    }
+
+    fn peer(&self, node: &str) -> Option<String> {
+        self.peers.lock().unwrap().get(node).cloned()
     }
 
     async fn http(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
@@ -68,17 +104,35 @@ impl Application for App {
         socket.id()
     }
 
-    /// Answers an event by the same arguments, as an acknowledgement or else as an event.
+    /// Answers an event by the same arguments, attachments included, as an acknowledgement or else as an event.
     fn event(self: &Arc<Self>, socket: &Socket, session: &u64, event: ClientEvent<'_>) {
         assert_eq!(*session, socket.id());
+        let attachments = event.attachments.to_vec();
         match (&*event.name, event.ack) {
             ("panic", _) => panic!("the client asked for it"),
             ("close", _) => socket.close(4503, "bye"),
-            (_, Some(ack)) => socket.ack(ack, event.args),
-            (name, None) => socket.emit(&text_event(name, event.args)),
+            ("dismiss", _) => socket.dismiss("go away"),
+            ("ask", _) => socket.ask(&text_event("asked", event.args), 7),
+            (_, Some(ack)) => socket.ack_with(ack, event.args, attachments),
+            (name, None) => {
+                let event = format!("[\"{name}\"{}{}]", comma(event.args), event.args);
+                socket.emit(&Event::with_attachments(event.into(), attachments));
+            }
         }
         let told = Told::Event(*session, event.name.into_owned(), event.payload.to_owned(), event.ack);
         let _ = self.told.send(told);
+    }
+
+    fn acknowledged(self: &Arc<Self>, socket: &Socket, session: &u64, id: u64, args: &str) {
+        assert_eq!(*session, socket.id());
+        let _ = self.told.send(Told::Acknowledged(*session, id, args.to_owned()));
+    }
+
+    /// An echo, but of `panic`.
+    fn message(self: &Arc<Self>, socket: &Socket, session: &u64, message: Message<'_>) {
+        assert_eq!(*session, socket.id());
+        assert_ne!(message, Message::Text("panic"));
+        socket.send(message);
     }
 
     fn disconnect(self: &Arc<Self>, socket: &Socket, session: u64) {
@@ -91,8 +145,11 @@ impl Application for App {
 
 /// The event of that name whose further arguments are these JSON texts.
 pub(crate) fn text_event(name: &str, args: &str) -> Event {
-    let comma = if args.is_empty() { "" } else { "," };
-    Event::new(format!("[\"{name}\"{comma}{args}]").into())
+    Event::new(format!("[\"{name}\"{}{args}]", comma(args)).into())
+}
+
+fn comma(args: &str) -> &'static str {
+    if args.is_empty() { "" } else { "," }
 }
 
 /// A running server.
@@ -106,6 +163,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(config: Config) -> Self {
+        Self::start_as(None, config).await
+    }
+
+    /// Starts a node of that name, which knows no other.
+    pub(crate) async fn start_as(node: Option<&'static str>, config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, told) = unbounded_channel();
@@ -114,6 +176,8 @@ impl Server {
             sockets: Mutex::default(),
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
+            node,
+            peers: Mutex::default(),
         });
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(run(listener, Arc::clone(&app), config, shutdown.clone()));

@@ -68,11 +68,11 @@ async fn violations_are_closed_with_their_code() {
 }
 
 #[tokio::test]
-async fn binary_frames_are_not_accepted_on_socket_io_either() {
+async fn a_binary_frame_that_no_packet_announced_is_not_accepted_on_socket_io() {
     let server = start().await;
     let mut client = Client::socketio(server.address).await;
     client.send_frame(true, BINARY, b"x").await;
-    assert_eq!(client.closed().await, 1003);
+    assert_eq!(client.closed().await, 1002);
     server.stopped(client).await;
 }
 

@@ -108,12 +108,12 @@ async fn the_application_may_answer_later_and_nothing_is_sent_before() {
 }
 
 #[tokio::test]
-async fn other_namespaces_do_not_exist() {
+async fn namespaces_that_the_application_does_not_know_do_not_exist() {
     let server = Server::start(Config::default()).await;
     let mut client = Client::engine(server.address).await;
-    for packet in ["40/custom", "40/custom,", r#"40/custom,{"token":"x"}"#] {
+    for packet in ["40/random", "40/random,", r#"40/random,{"token":"x"}"#] {
         client.send(packet).await;
-        assert_eq!(client.text().await, r#"44/custom,{"message":"Invalid namespace"}"#, "{packet}");
+        assert_eq!(client.text().await, r#"44/random,{"message":"Invalid namespace"}"#, "{packet}");
     }
     client.send("40/,{}").await;
     assert!(client.text().await.starts_with("40{"));
@@ -174,7 +174,25 @@ async fn a_malformed_packet_ends_its_own_connection_and_no_other() {
         "41{}",
         "43[]",
         "43abc[]",
+        "431{}",
+        "4399999999999999999999[]",
+        "43/custom,1[]",
         "44{}",
+        "45[\"a\"]",
+        "45-[\"a\"]",
+        "45x-[\"a\"]",
+        "451-[\"a\"]",
+        "451-[\"connect\",{\"_placeholder\":true,\"num\":0}]",
+        "451-[\"a\",{\"_placeholder\":true,\"num\":1}]",
+        "451-[\"a\",{\"_placeholder\":true,\"num\":-1}]",
+        "451-[\"a\",{\"_placeholder\":true}]",
+        "452-[\"a\",{\"_placeholder\":true,\"num\":0}]",
+        "452-[\"a\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":0}]",
+        "4511-[\"a\"]",
+        "451-/custom,[\"a\",{\"_placeholder\":true,\"num\":0}]",
+        "461-[{\"_placeholder\":true,\"num\":0}]",
+        "461-0[]",
+        "47",
         "49",
     ];
     for packet in malformed {
@@ -185,17 +203,18 @@ async fn a_malformed_packet_ends_its_own_connection_and_no_other() {
         server.assert_disconnected(id).await;
         witness.assert_well().await;
     }
-    for packet in ["42[\"a\"]", "41", "430[]", "40abc", "40[]"] {
+    for packet in [
+        "42[\"a\"]",
+        "41",
+        "430[]",
+        "40abc",
+        "40[]",
+        "451-[\"a\",{\"_placeholder\":true,\"num\":0}]",
+        "42/custom,[\"a\"]",
+    ] {
         let mut client = Client::engine(server.address).await;
         client.send(packet).await;
         assert_eq!(client.closed().await, 1002, "{packet}, before any connect");
-    }
-    for packet in [r#"451-["a",{"_placeholder":true,"num":0}]"#, "461-0[]"] {
-        let mut client = Client::socketio(server.address).await;
-        let id = server.connected().await;
-        client.send(packet).await;
-        assert_eq!(client.closed().await, 1003, "{packet}");
-        server.assert_disconnected(id).await;
     }
     server.stopped(witness).await;
 }

@@ -99,6 +99,30 @@ async fn a_transport_without_a_client_is_closed_in_time() {
     server.stopped((mute, pending, refused, left, admitted)).await;
 }
 
+/// Long before anything else would be due.
+#[tokio::test]
+async fn a_client_whose_time_is_up_is_closed_in_time() {
+    let mut server = Server::start(Config::default()).await;
+    let mut extended = Client::socketio(server.address).await;
+    let id = server.connected().await;
+    server.app.socket(id).expire_at(Some(Instant::now()));
+    server.app.socket(id).expire_at(Some(Instant::now() + millis(60_000)));
+    for socketio in [true, false] {
+        let mut client = match socketio {
+            true => Client::socketio(server.address).await,
+            false => Client::plain(server.address).await,
+        };
+        let id = server.connected().await;
+        let begun = Instant::now();
+        server.app.socket(id).expire_at(Some(begun + millis(300)));
+        assert_eq!(client.closed().await, 4401);
+        assert!(begun.elapsed() >= millis(299) && begun.elapsed() < millis(5_000));
+        server.assert_disconnected(id).await;
+    }
+    extended.assert_well().await;
+    server.stopped(extended).await;
+}
+
 #[tokio::test]
 async fn a_slow_request_head_is_given_up() {
     let config = Config { header_read_timeout: millis(200), ..Config::default() };
