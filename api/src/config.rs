@@ -96,6 +96,8 @@ pub struct Config {
     pub body_timeout: Duration,
     /// The conversations' view of their last message is written at most once in this time.
     pub view_interval: Duration,
+    /// About how often this node looks for gateways that fell silent.
+    pub sweep_interval: Duration,
 }
 
 impl Config {
@@ -118,6 +120,7 @@ impl Config {
             head_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(10),
             view_interval: Duration::from_secs(1),
+            sweep_interval: Duration::from_secs(5),
         }
     }
 

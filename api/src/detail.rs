@@ -188,7 +188,7 @@ mod tests {
                 is_deleted,
                 change: None,
             };
-            let cursor = cursor.map(|seq| ReadCursor { key, seq, from: 0, marks: Vec::new() });
+            let cursor = cursor.map(|seq| ReadCursor { seq, ..ReadCursor::new(key) });
             Listed { conversation, size: 2, last: Some(last), cursor, others: None }
         };
         let all = [

@@ -17,6 +17,7 @@
 //! | `password` | hashing, off the asynchronous threads |
 //! | `commit` | group commit: the write path of messages |
 //! | `marks` | marks of messages as read, coalesced |
+//! | `presence` | who is connected, and gateways that fall silent |
 //! | `view` | the conversations' view of their last message, written behind |
 //! | `metrics` | what operators see |
 
@@ -32,6 +33,7 @@ mod metrics;
 pub mod openapi;
 mod password;
 mod people;
+mod presence;
 mod render;
 mod request;
 mod server;

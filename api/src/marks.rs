@@ -1,16 +1,19 @@
 //! Marks of messages as read, coalesced like sends: whatever is marked while one batch is in flight goes into the next one, and a
 //! batch takes at most five commands however many marks it holds. Marks only ever move a cursor forward, so neither
-//! their order nor a repetition matters.
+//! their order nor a repetition matters; where nothing moves, nothing is written.
 
 use std::sync::Arc;
 
 use protocol::id::distinct;
+use protocol::model::MessageRead;
 use protocol::{Id, Timestamp};
 use rustc_hash::FxHashMap;
 use service::batcher::{Batcher, Limits};
 use store::conversation::{Access, SMALL};
-use store::document::{Message, Profile, ReadCursor, ReadKey};
+use store::document::{LastRead, Message, Profile, ReadCursor, ReadKey};
+use store::read::Move;
 use store::{Store, StoreError};
+use tokio::sync::oneshot;
 
 use crate::answer::Failure;
 use crate::handle::{NO_MESSAGE, allowed};
@@ -29,17 +32,22 @@ pub(crate) struct Mark {
 #[derive(Clone, Debug)]
 pub(crate) struct Marked {
     pub(crate) message: Message,
+    /// Who marked it.
+    user: Id,
     /// Whose reading is told: everybody's in a small conversation, the caller's own in a large one.
     pub(crate) readers: Vec<Id>,
     batch: Arc<Known>,
 }
 
-/// The people and cursors of a batch.
+/// The people and cursors of a batch, as they are with its marks.
 #[derive(Debug)]
 pub(crate) struct Known {
     profiles: FxHashMap<Id, Profile>,
-    cursors: FxHashMap<ReadKey, ReadCursor>,
+    cursors: Cursors,
+    at: Timestamp,
 }
+
+type Cursors = FxHashMap<ReadKey, ReadCursor>;
 
 impl Marked {
     /// Who wrote the message, if they are still there.
@@ -52,6 +60,22 @@ impl Marked {
         let conversation = self.message.conversation_id;
         let keys = self.readers.iter().map(move |&user| ReadKey { conversation, user });
         keys.filter_map(|key| self.batch.cursors.get(&key).cloned())
+    }
+
+    /// How far whoever marked the message has read: to it, or further where they had before.
+    pub(crate) fn read(&self) -> MessageRead {
+        let (message, user_id, conversation_id) = (&self.message, self.user, self.message.conversation_id);
+        let cursor = self.batch.cursors.get(&ReadKey { conversation: conversation_id, user: user_id });
+        let last = cursor.and_then(|cursor| cursor.last).filter(|last| last.seq >= message.seq);
+        let (message_id, seq, read_at) = match last {
+            Some(last) => (last.message_id, last.seq, last.at),
+            // They have read on, and it is not known to which message; or this is from before their time.
+            None => {
+                let read_at = cursor.and_then(|cursor| cursor.read_at(message.seq));
+                (message.id, message.seq, read_at.unwrap_or(self.batch.at))
+            }
+        };
+        MessageRead { message_id, user_id, conversation_id, read_at, seq }
     }
 }
 
@@ -67,6 +91,11 @@ impl Marks {
     /// Marks a message, and all before it, as read.
     pub(crate) async fn mark(&self, mark: Mark) -> Result<Marked, Failure> {
         self.0.call(mark).await?
+    }
+
+    /// The same; the answer comes later.
+    pub(crate) fn ask(&self, mark: Mark) -> Result<oneshot::Receiver<Result<Marked, Failure>>, Failure> {
+        Ok(self.0.enqueue(mark)?)
     }
 }
 
@@ -90,7 +119,6 @@ async fn commit(store: &Store, marks: Vec<Mark>) -> Result<Vec<Result<Marked, Fa
         conversations => store.accesses(conversations, &distinct(marks.iter().map(|mark| mark.user))).await?,
     };
     let found = find(&marks, &messages, &accesses);
-    store.advance_cursors(&moves(&found), Timestamp::now()).await?;
     let told: Vec<ReadKey> = found
         .iter()
         .flatten()
@@ -102,14 +130,19 @@ async fn commit(store: &Store, marks: Vec<Mark>) -> Result<Vec<Result<Marked, Fa
     let senders = distinct(found.iter().flatten().map(|(_, message, _)| message.sender));
     let told = unique(told);
     let (profiles, cursors) = tokio::try_join!(store.profiles(&senders), store.read_cursors(&told))?;
-    let batch = Arc::new(Known {
-        profiles: profiles.into_iter().map(|profile| (profile.id, profile)).collect(),
-        cursors: cursors.into_iter().map(|cursor| (cursor.key, cursor)).collect(),
-    });
+    let mut cursors: Cursors = cursors.into_iter().map(|cursor| (cursor.key, cursor)).collect();
+    let at = Timestamp::now();
+    let moves = moves(&found, &cursors, at);
+    store.advance_cursors(&moves).await?;
+    for Move { key, last, .. } in moves {
+        cursors.entry(key).or_insert_with(|| ReadCursor::new(key)).advance(last);
+    }
+    let profiles = profiles.into_iter().map(|profile| (profile.id, profile)).collect();
+    let batch = Arc::new(Known { profiles, cursors, at });
     let marked = found.into_iter().map(|found| {
         let (mark, message, access) = found?;
         let readers = readers(access, mark.user);
-        Ok(Marked { message: message.clone(), readers, batch: batch.clone() })
+        Ok(Marked { message: message.clone(), user: mark.user, readers, batch: batch.clone() })
     });
     Ok(marked.collect())
 }
@@ -126,15 +159,23 @@ fn find<'a>(marks: &[Mark], messages: &'a [Message], accesses: &'a [Access]) -> 
     marks.iter().map(find).collect()
 }
 
-/// How far each cursor is to move.
-fn moves(found: &[Found<'_>]) -> Vec<(ReadKey, i64)> {
-    let mut furthest: FxHashMap<ReadKey, i64> = FxHashMap::default();
+/// How far each cursor is to move, of those that are not there or further already.
+fn moves(found: &[Found<'_>], cursors: &Cursors, at: Timestamp) -> Vec<Move> {
+    let mut furthest: FxHashMap<ReadKey, &Message> = FxHashMap::default();
     for (mark, message, _) in found.iter().flatten() {
         let key = ReadKey { conversation: message.conversation_id, user: mark.user };
-        let seq = furthest.entry(key).or_insert(message.seq);
-        *seq = message.seq.max(*seq);
+        let kept = furthest.entry(key).or_insert(*message);
+        if message.seq > kept.seq {
+            *kept = *message;
+        }
     }
-    furthest.into_iter().collect()
+    let to = |(key, message): (ReadKey, &Message)| {
+        let cursor = cursors.get(&key);
+        let Message { seq, id, sender, .. } = *message;
+        let last = LastRead { seq, at, message_id: id, sender };
+        cursor.is_none_or(|cursor| cursor.seq < seq).then_some(Move { key, last, is_new: cursor.is_none() })
+    };
+    furthest.into_iter().filter_map(to).collect()
 }
 
 /// Whose reading is told to `caller`. Of a large conversation the participants are not even read.
@@ -187,9 +228,51 @@ mod tests {
         ];
         let found = find(&marks, &messages, &accesses);
         assert_eq!(found.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, true, false, false]);
-        let mut moves: Vec<(Id, i64)> =
-            moves(&found).into_iter().map(|(key, seq)| (key.conversation, seq)).collect();
-        moves.sort_unstable();
-        assert_eq!(moves, [(here, 7), (there, 1)]);
+        let moved = |cursors: &Cursors| {
+            let moves = moves(&found, cursors, Timestamp::from_millis(9)).into_iter();
+            let mut moves: Vec<_> =
+                moves.map(|to| (to.key.conversation, to.last.seq, to.last.message_id, to.is_new)).collect();
+            moves.sort_unstable();
+            moves
+        };
+        let [second, third] = [messages[1].id, messages[2].id];
+        assert_eq!(moved(&Cursors::default()), [(here, 7, second, true), (there, 1, third, true)]);
+        let cursor = |conversation, seq| {
+            let key = ReadKey { conversation, user: ada };
+            (key, ReadCursor { seq, ..ReadCursor::new(key) })
+        };
+        assert_eq!(
+            moved(&[cursor(here, 6), cursor(there, 1)].into_iter().collect()),
+            [(here, 7, second, false)]
+        );
+        assert_eq!(moved(&[cursor(here, 7), cursor(there, 2)].into_iter().collect()), []);
+    }
+
+    #[test]
+    fn who_has_read_further_is_told_how_far() {
+        let [here, ada] = [1, 2].map(|n| Id::from_bytes([n; 12]));
+        let key = ReadKey { conversation: here, user: ada };
+        let last =
+            LastRead { seq: 7, at: Timestamp::from_millis(70), message_id: Id::mint(), sender: Id::mint() };
+        let read = |cursor: ReadCursor, seq| {
+            let message = message(here, seq);
+            let (cursors, at) = ([(key, cursor)].into_iter().collect(), Timestamp::from_millis(99));
+            let batch = Arc::new(Known { profiles: FxHashMap::default(), cursors, at });
+            let read = Marked { message: message.clone(), user: ada, readers: vec![ada], batch }.read();
+            assert_eq!((read.user_id, read.conversation_id), (ada, here));
+            (
+                read.seq,
+                read.message_id == message.id,
+                read.message_id == last.message_id,
+                read.read_at.millis(),
+            )
+        };
+        let mut cursor = ReadCursor::new(key);
+        cursor.advance(last);
+        assert_eq!(read(cursor.clone(), 3), (7, false, true, 70));
+        // Of a cursor that an earlier program moved it is not known to which message.
+        assert_eq!(read(ReadCursor { last: None, ..cursor.clone() }, 3), (3, true, false, 70));
+        // Who joins begins behind what came before.
+        assert_eq!(read(ReadCursor { seq: 12, from: 12, ..cursor }, 9), (9, true, false, 99));
     }
 }

@@ -22,6 +22,9 @@ pub(crate) struct Metrics {
     pub(crate) views: IntCounter,
     pub(crate) throttled: IntCounter,
     pub(crate) marks: Histogram,
+    pub(crate) presence: Histogram,
+    pub(crate) transitions: IntCounter,
+    pub(crate) swept: IntCounter,
 }
 
 /// Registration fails only if a name is used twice or not well-formed, which the first start would show.
@@ -33,7 +36,8 @@ pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     // From half a millisecond to sixteen seconds.
     let times = exponential_buckets(0.0005, 2.0, 16).expect("a positive start and a factor above one");
     let time = |name: &str, help: &str| register_histogram!(name, help, times.clone()).expect(NAMES);
-    let sizes = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    let sizes = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+    let size = |name: &str, help: &str| register_histogram!(name, help, sizes.clone()).expect(NAMES);
     let requests = register_histogram_vec!(
         "linkup_api_request_seconds",
         "Time from a request's head to its response",
@@ -42,12 +46,7 @@ pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     );
     Metrics {
         requests: requests.expect(NAMES),
-        batch: register_histogram!(
-            "linkup_api_commit_batch_messages",
-            "Messages per group commit",
-            sizes.clone()
-        )
-        .expect(NAMES),
+        batch: size("linkup_api_commit_batch_messages", "Messages per group commit"),
         lane_wait: time("linkup_api_lane_wait_seconds", "Time a message waits for its lane"),
         commit: time("linkup_api_commit_seconds", "Duration of a group commit, retries included"),
         committed: counter("linkup_api_messages_committed_total", "Messages stored"),
@@ -69,8 +68,16 @@ pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
             "linkup_api_throttled_total",
             "Registrations, logins and uploads refused because of too many before",
         ),
-        marks: register_histogram!("linkup_api_marks_batch", "Messages marked as read per batch", sizes)
-            .expect(NAMES),
+        marks: size("linkup_api_marks_batch", "Messages marked as read per batch"),
+        presence: size("linkup_api_presence_batch", "Changes of presence on a gateway per batch"),
+        transitions: counter(
+            "linkup_api_status_transitions_total",
+            "Users who are something else than before, by all gateways together",
+        ),
+        swept: counter(
+            "linkup_api_gateways_swept_total",
+            "Gateways that fell silent and whose users were taken for offline",
+        ),
         views: counter("linkup_api_views_written_total", "Views of last messages written"),
     }
 });

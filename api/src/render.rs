@@ -282,11 +282,9 @@ mod tests {
     fn readers_are_the_sender_and_those_whose_cursor_passed_the_message() {
         let [sender, reader, late] = [1, 2, 3].map(|n| Id::from_bytes([n; 12]));
         let at = Timestamp::from_millis(100);
-        let cursor = |user, seq| ReadCursor {
-            key: ReadKey { conversation: Id::from_bytes([9; 12]), user },
-            seq,
-            from: 0,
-            marks: vec![ReadMark { seq, at }],
+        let cursor = |user, seq| {
+            let key = ReadKey { conversation: Id::from_bytes([9; 12]), user };
+            ReadCursor { seq, marks: vec![ReadMark { seq, at }], ..ReadCursor::new(key) }
         };
         let links = links();
         let context = Context::new(
@@ -309,7 +307,7 @@ mod tests {
         let key = ReadKey { conversation: Id::from_bytes([9; 12]), user: joined };
         let stored = stored(sender, 5);
         let readers = |caller| {
-            let cursor = ReadCursor { key, seq: 5, from: 5, marks: vec![] };
+            let cursor = ReadCursor { seq: 5, from: 5, ..ReadCursor::new(key) };
             let links = links();
             let context = Context::new(Pen::new(&links), caller, vec![], [cursor]);
             context.message(&stored, &[sender, joined]).read_by.len()

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::endpoint::{self, Call, Miss};
 use crate::handle;
 use crate::metrics::METRICS;
+use crate::presence;
 
 /// The addresses that a request came by.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -64,8 +65,9 @@ pub async fn run(
             connections.spawn(serve(app.clone(), stream, peer, shutdown.clone(), cut.clone()));
         }
     };
-    // Both end with `shutdown`, and neither outlives this future if that is dropped.
-    tokio::join!(accepting, tell_readiness(&store, &ready, &shutdown));
+    let sweeping = presence::sweep(&store, app.config.sweep_interval, &shutdown);
+    // All end with `shutdown`, and none outlives this future if that is dropped.
+    tokio::join!(accepting, tell_readiness(&store, &ready, &shutdown), sweeping);
     drop(listener);
     connections.close();
     let deadline = tokio::time::Instant::now() + drain;

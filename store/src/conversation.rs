@@ -7,14 +7,13 @@
 mod list;
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::bson::{RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
 use protocol::{Id, Timestamp};
 use serde::Deserialize;
 
 use crate::convert::{date, oid, oids, stored};
 use crate::document::{Conversation, ConversationChange, Kind, LastMessage};
-use crate::error::{DUPLICATE_KEY, TRANSIENT};
 use crate::message::whole;
 use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
 
@@ -273,43 +272,6 @@ impl Store {
         }
         self.update_many_documents(name::CONVERSATIONS, updates, doc! {"w": 1}).await
     }
-
-    /// Many different updates of one collection in one command, which the driver's own bulk write offers only from
-    /// MongoDB 8 on.
-    pub(crate) async fn update_many_documents(
-        &self,
-        collection: &str,
-        updates: Vec<Document>,
-        write_concern: Document,
-    ) -> Result<(), StoreError> {
-        let command = doc! {
-            "update": collection, "updates": updates, "ordered": false, "writeConcern": write_concern,
-        };
-        let write = || bounded(self.database().run_command(command.clone()));
-        match check_write(&write().await?) {
-            // Upserts raced with others to make the same documents; now those are there, and are updated.
-            Err(StoreError::Raced) => check_write(&write().await?),
-            result => result,
-        }
-    }
-}
-
-/// `run_command` takes an answer with `writeErrors` for a success. Only their codes are told: their words may quote what was
-/// to be written.
-fn check_write(answer: &Document) -> Result<(), StoreError> {
-    if let Some(problem) = answer.get("writeConcernError") {
-        return Err(StoreError::NotReplicated(format!("writeConcernError: {problem}")));
-    }
-    let Ok(errors) = answer.get_array("writeErrors") else { return Ok(()) };
-    let codes: Vec<i32> =
-        errors.iter().filter_map(|error| error.as_document()?.get_i32("code").ok()).collect();
-    if codes.iter().all(|code| *code == DUPLICATE_KEY) {
-        return Err(StoreError::Raced);
-    }
-    if codes.iter().any(|code| TRANSIENT.contains(code)) {
-        return Err(StoreError::NotReplicated(format!("write errors with codes {codes:?}")));
-    }
-    Err(StoreError::Refused(format!("write errors with codes {codes:?}")))
 }
 
 impl Conversation {
@@ -372,14 +334,5 @@ mod tests {
         assert!(direct.is_direct() && direct.direct_key.is_some() && direct.name.is_none());
         let group = named(vec![one, two, three]);
         assert!(!group.is_direct() && group.direct_key.is_none() && group.name.is_some());
-    }
-
-    #[test]
-    fn an_answer_with_errors_is_not_a_success() {
-        assert!(check_write(&doc! {"ok": 1, "n": 1}).is_ok());
-        assert!(check_write(&doc! {"ok": 1, "writeErrors": [{"code": 1}]}).is_err());
-        assert!(
-            check_write(&doc! {"ok": 1, "writeConcernError": {"code": 64}}).unwrap_err().is_unavailable()
-        );
     }
 }

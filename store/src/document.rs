@@ -1,10 +1,18 @@
 //! The documents as they are stored. Field names in MongoDB are the specification's (camelCase).
+//!
+//! | module | holds |
+//! |---|---|
+//! | `cursor` | how far users have read |
+
+mod cursor;
 
 use protocol::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::convert::stored;
 use crate::password::PasswordHash;
+
+pub use cursor::{LastRead, ReadCursor, ReadKey, ReadMark};
 
 /// A user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -399,75 +407,4 @@ pub struct ActivityChange {
     /// When.
     #[serde(with = "stored")]
     pub at: Timestamp,
-}
-
-/// How far a user has read a conversation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ReadCursor {
-    /// Whose, and where.
-    #[serde(rename = "_id")]
-    pub key: ReadKey,
-    /// Everything up to this number is read.
-    pub seq: i64,
-    /// The last message when the user joined, 0 for one who was there from the beginning: the cursor began there,
-    /// which is not to say that anything up to it was read.
-    #[serde(default)]
-    pub from: i64,
-    /// The last moves of the cursor, oldest first.
-    #[serde(default)]
-    pub marks: Vec<ReadMark>,
-}
-
-/// The key of a [`ReadCursor`]. The order of its fields is part of it: MongoDB compares documents bytewise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ReadKey {
-    /// The conversation.
-    #[serde(rename = "c", with = "stored")]
-    pub conversation: Id,
-    /// The user.
-    #[serde(rename = "u", with = "stored")]
-    pub user: Id,
-}
-
-/// One move of a read cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadMark {
-    /// Where the cursor moved to.
-    pub seq: i64,
-    /// When.
-    #[serde(with = "stored")]
-    pub at: Timestamp,
-}
-
-impl ReadCursor {
-    /// When the message of this number was read, as far as is remembered: of an old one, when the cursor passed it at the
-    /// latest. A message from before the user joined was not read by them, unless they had been a member before and
-    /// read it then: such a mark lies before [`ReadCursor::from`] itself.
-    #[must_use]
-    pub fn read_at(&self, seq: i64) -> Option<Timestamp> {
-        let mark = self.marks.iter().find(|mark| mark.seq >= seq)?;
-        (seq > self.from || mark.seq <= self.from).then_some(mark.at)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_came_before_a_member_joined_is_not_read_by_reading_on() {
-        let key = ReadKey { conversation: Id::mint(), user: Id::mint() };
-        let mark = |seq| ReadMark { seq, at: Timestamp::from_millis(seq) };
-        let read = |from, marks: &[i64], seq| {
-            let marks: Vec<ReadMark> = marks.iter().map(|seq| mark(*seq)).collect();
-            ReadCursor { key, seq: 20, from, marks }.read_at(seq).map(Timestamp::millis)
-        };
-        assert_eq!(
-            (read(0, &[5, 9], 3), read(0, &[5, 9], 9), read(0, &[5, 9], 10)),
-            (Some(5), Some(9), None)
-        );
-        assert_eq!((read(10, &[12], 10), read(10, &[12], 11)), (None, Some(12)));
-        // Read up to 5 as a member, gone until 10, read on up to 12.
-        assert_eq!((read(10, &[5, 12], 5), read(10, &[5, 12], 6)), (Some(5), None));
-    }
 }

@@ -95,7 +95,7 @@ impl Store {
         }
         if blocked {
             // First where sends look: whatever comes between this and the rest, nobody is blocked by half who still writes.
-            let note = doc! {"$addToSet": {"blockedBy": oid(user)}};
+            let note = noted("$addToSet", user);
             bounded(self.conversations().update_one(doc! {"directKey": direct_key(user, other)}, note))
                 .await?;
         }
@@ -120,20 +120,20 @@ impl Store {
     ///
     /// [`StoreError`]. Doing it again is harmless.
     pub async fn settle_block(&self, user: Id, other: Id) -> Result<(), StoreError> {
-        let mut noted = None;
+        let mut last = None;
         for _ in 0..SETTLE_TRIES {
             let blocks = self.has_blocked(user, other).await?;
-            if noted == Some(blocks) {
+            if last == Some(blocks) {
                 return Ok(());
             }
             let operator = if blocks { "$addToSet" } else { "$pull" };
-            let change = doc! {operator: {"blockedBy": oid(user)}};
+            let change = noted(operator, user);
             let filter = doc! {"directKey": direct_key(user, other)};
             let found = bounded(self.conversations().update_one(filter, change)).await?.matched_count > 0;
             if !found {
                 return Ok(());
             }
-            noted = Some(blocks);
+            last = Some(blocks);
         }
         Err(StoreError::Contended)
     }
@@ -177,4 +177,10 @@ impl Store {
             bounded(users.find_one(filter).projection(doc! {"_id": 1}).max_time(COMMAND_TIMEOUT)).await?;
         Ok(found.is_some())
     }
+}
+
+/// The change that notes in a direct conversation whether `user` has blocked the other. That it changes is told by a number, too:
+/// of a list the change stream says only what became of it, and in a shape that depends on the change.
+fn noted(operator: &str, user: Id) -> Document {
+    doc! {operator: {"blockedBy": oid(user)}, "$inc": {"blockRev": 1_i64}}
 }

@@ -55,8 +55,8 @@ impl Index {
 
 /// The indexes of a collection.
 pub(crate) fn of(collection: &str) -> Vec<IndexModel> {
-    let all =
-        users().into_iter().chain(conversations()).chain(messages()).chain(activities()).chain(uploads());
+    let all = users().into_iter().chain(conversations()).chain(messages()).chain(activities());
+    let all = all.chain(uploads()).chain(presence());
     all.filter(|index| index.collection == collection).map(Index::model).collect()
 }
 
@@ -123,4 +123,9 @@ fn uploads() -> Vec<Index> {
     // The bytes of a file, in order. Not left to the driver, which makes it with the first file of more than one chunk,
     // and only as long as there is no other file.
     vec![Index::on(upload::CHUNKS, UPLOAD_CHUNK, doc! {"files_id": 1, "n": 1}).unique()]
+}
+
+fn presence() -> Vec<Index> {
+    // Whom a gateway that fell silent leaves behind, a few hundred at a time; which gateways there are.
+    vec![Index::on(name::PRESENCE, "nodes", doc! {"nodes": 1, "_id": 1})]
 }

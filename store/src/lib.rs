@@ -9,7 +9,9 @@
 //! | [`index`] | the collections' indexes, each with the query it serves |
 //! | [`user`], [`friend`], [`conversation`], [`message`], [`read`], [`activity`] | the queries, as methods of [`Store`] |
 //! | [`schema`] | collections with their validators, the schema's version and its migrations: [`Store::prepare`] |
+//! | [`presence`] | who is connected, by gateway, and gateways that fell silent |
 //! | [`upload`] | uploaded files, written and read in pieces |
+//! | `write` | many updates in one command |
 //! | [`password`] | hashes of passwords, which never leave this crate |
 //! | [`lease`] | the streamer's lease and resume point |
 //! | [`stream`] | the change stream, and documents as they were |
@@ -25,11 +27,13 @@ pub mod index;
 pub mod lease;
 pub mod message;
 pub mod password;
+pub mod presence;
 pub mod read;
 pub mod schema;
 pub mod stream;
 pub mod upload;
 pub mod user;
+mod write;
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -51,6 +55,10 @@ pub mod name {
     pub const READS: &str = "reads";
     /// [`crate::document::Activity`].
     pub const ACTIVITIES: &str = "activities";
+    /// [`crate::presence::Standing`].
+    pub const PRESENCE: &str = "presence";
+    /// When each gateway was last heard of: see [`crate::Store::beat`].
+    pub const GATEWAYS: &str = "gateways";
     /// What is known of the database itself: its schema's version.
     pub const META: &str = "meta";
     /// The GridFS bucket of uploaded files: `uploads.files` and `uploads.chunks`.

@@ -1,14 +1,15 @@
 //! Queries on read cursors.
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use protocol::{Id, Timestamp};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, serialize_to_bson};
+use protocol::Id;
 use serde::Deserialize;
 
 use crate::connect::majority;
 use crate::conversation::MAX_PARTICIPANTS;
 use crate::convert::{date, oid};
-use crate::document::{ReadCursor, ReadKey};
+use crate::document::{LastRead, ReadCursor, ReadKey};
+use crate::error::DUPLICATE_KEY;
 use crate::message::whole;
 use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
 
@@ -29,6 +30,17 @@ pub struct Reading {
     /// Everything up to this number is from before their time.
     #[serde(default)]
     pub from: i64,
+}
+
+/// A move of a read cursor to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Which cursor.
+    pub key: ReadKey,
+    /// The message.
+    pub last: LastRead,
+    /// Whether the cursor was not there when it was looked for. Only then is it made.
+    pub is_new: bool,
 }
 
 impl ReadKey {
@@ -55,28 +67,37 @@ impl Store {
         Ok(readable(name::READS, &rows))
     }
 
-    /// Moves cursors forward, each to its `seq` unless it is there or further already. One command for all of them, none if
+    /// Moves cursors forward, each to its message unless it is there or further already. One command for all of them, none if
     /// there is nothing to move; two where a cursor is made at the same moment by somebody else.
     ///
     /// # Errors
     ///
     /// [`StoreError`]. Doing it again is harmless.
-    pub async fn advance_cursors(&self, moves: &[(ReadKey, i64)], at: Timestamp) -> Result<(), StoreError> {
+    pub async fn advance_cursors(&self, moves: &[Move]) -> Result<(), StoreError> {
         if moves.is_empty() {
             return Ok(());
         }
-        let marks = doc! {"$ifNull": ["$marks", []]};
-        let updates = moves.iter().map(|(key, seq)| {
-            let mark = doc! {"seq": *seq, "at": date(at)};
-            let moved = doc! {"$slice": [{"$concatArrays": [marks.clone(), [mark]]}, -MARKS]};
-            // A pipeline, so that an idle repetition changes nothing: MongoDB then writes nothing either.
-            let update = vec![doc! {"$set": {
-                "marks": {"$cond": [{"$gt": [*seq, {"$ifNull": ["$seq", 0]}]}, moved, marks.clone()]},
-                "seq": {"$max": ["$seq", *seq]},
-            }}];
-            doc! {"q": {"_id": key.document()}, "u": update, "upsert": true}
-        });
-        self.update_many_documents(name::READS, updates.collect(), majority()).await
+        let mut updates = Vec::with_capacity(moves.len());
+        for Move { key, last, is_new } in moves {
+            // A classic update of whole fields: the change stream then carries all of `last`.
+            updates.push(doc! {
+                "q": {"_id": key.document(), "seq": {"$lt": last.seq}},
+                "u": {
+                    "$set": {"seq": last.seq, "last": serialize_to_bson(last)?},
+                    "$push": {"marks": {"$each": [{"seq": last.seq, "at": date(last.at)}], "$slice": -MARKS}},
+                },
+                "upsert": *is_new,
+            });
+        }
+        let done = self.update_each(name::READS, updates, majority()).await?;
+        // A cursor that is there and is not found by its update is as far already: see `Store::update_each`.
+        let refused: Vec<i32> =
+            done.refused.into_iter().map(|(_, code)| code).filter(|code| *code != DUPLICATE_KEY).collect();
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::Refused(format!("moves of read cursors with codes {refused:?}")))
+        }
     }
 
     /// How far the members of a conversation have read: for each, the last message when they joined and the last that they

@@ -2,12 +2,16 @@
 
 use hyper::Request;
 use hyper::body::Incoming;
+use protocol::Id;
 use protocol::code::text;
-use protocol::command::{self, Answers, Batch, Command, MAX_BATCH};
+use protocol::command::{self, Answers, Batch, Command, Heartbeat, MAX_BATCH};
+use protocol::id::distinct;
 use protocol::input::Invalid;
 use protocol::route::{LANES, lane};
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use service::batcher::Refused;
+use store::presence::Delta;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -16,7 +20,9 @@ use super::messages::new_message;
 use crate::answer::{Answer, Failure, ok};
 use crate::app::App;
 use crate::commit::{Outcome, Send};
+use crate::marks::{Mark, Marked};
 use crate::people::Found;
+use crate::presence;
 use crate::render::Pen;
 use crate::request::bearer;
 
@@ -26,6 +32,23 @@ enum Waiting {
     /// With the generation of the socket's token.
     Connect(oneshot::Receiver<Found>, i64),
     Send(oneshot::Receiver<Outcome>),
+    Read(oneshot::Receiver<Result<Marked, Failure>>),
+    /// With its place among those of the batch.
+    Presence(usize),
+    Alive(Id),
+}
+
+/// A batch's commands about presence, which are carried out together.
+#[derive(Default)]
+struct Heard {
+    deltas: Vec<Delta>,
+    alive: Vec<Id>,
+}
+
+/// What came of them.
+struct Told {
+    deltas: Vec<Result<(), Failure>>,
+    alive: FxHashMap<Id, Result<Heartbeat, Failure>>,
 }
 
 /// `POST /internal/commands`: every command is enqueued at once and in order, then all answers are awaited.
@@ -38,11 +61,13 @@ pub(super) async fn commands(app: &App, request: Request<Incoming>) -> Result<An
     if batch.commands.len() > MAX_BATCH {
         return Err(Invalid::new("commands", "are too many").into());
     }
-    let waiting = enqueue(app, batch.commands, since);
+    let (waiting, heard) = enqueue(app, batch.commands, since);
+    let told = heard.tell(app).await;
     let pen = Pen::new(&app.config.links);
     let mut answers = Vec::with_capacity(waiting.len());
     for one in waiting {
-        answers.push(one.answer(&pen).await.unwrap_or_else(|failure| command::Answer::Err(failure.error)));
+        let answer = one.answer(&pen, &told).await;
+        answers.push(answer.unwrap_or_else(|failure| command::Answer::Err(failure.error)));
     }
     Ok(ok(&Answers { answers }))
 }
@@ -52,7 +77,8 @@ fn authenticate(app: &App, request: &Request<Incoming>) -> Result<(), Failure> {
     app.config.tokens.verify_internal(token).map_err(|_| Failure::unauthorized(text::INVALID_TOKEN))
 }
 
-fn enqueue(app: &App, commands: Vec<Command>, since: Instant) -> Vec<Waiting> {
+fn enqueue(app: &App, commands: Vec<Command>, since: Instant) -> (Vec<Waiting>, Heard) {
+    let mut heard = Heard::default();
     // Where a lane refused one message, it must not take a later one: that would overtake.
     let mut full = [false; LANES];
     let enqueued = commands.into_iter().map(|command| {
@@ -70,14 +96,37 @@ fn enqueue(app: &App, commands: Vec<Command>, since: Instant) -> Vec<Waiting> {
                     waiting.map(Waiting::Send)
                 })
             }
+            Command::Read { user, message } => app.marks.ask(Mark { user, message }).map(Waiting::Read),
+            Command::Presence { gateway, user, version, presence, at } => {
+                heard.deltas.push(Delta { gateway, user, version, presence, at });
+                Ok(Waiting::Presence(heard.deltas.len() - 1))
+            }
+            Command::Alive { gateway } => {
+                heard.alive.push(gateway);
+                Ok(Waiting::Alive(gateway))
+            }
         };
         waiting.unwrap_or_else(Waiting::Refused)
     });
-    enqueued.collect()
+    (enqueued.collect(), heard)
+}
+
+impl Heard {
+    async fn tell(self, app: &App) -> Told {
+        let alive = async {
+            let mut told = FxHashMap::default();
+            for gateway in distinct(self.alive) {
+                told.insert(gateway, presence::beat(&app.store, gateway).await);
+            }
+            told
+        };
+        let (deltas, alive) = tokio::join!(presence::tell(&app.store, &self.deltas), alive);
+        Told { deltas, alive }
+    }
 }
 
 impl Waiting {
-    async fn answer(self, pen: &Pen<'_>) -> Result<command::Answer, Failure> {
+    async fn answer(self, pen: &Pen<'_>, told: &Told) -> Result<command::Answer, Failure> {
         let stopped = |_| Failure::from(Refused::Stopped);
         match self {
             Self::Refused(failure) => Err(failure),
@@ -93,6 +142,15 @@ impl Waiting {
             Self::Send(outcome) => {
                 let committed = outcome.await.map_err(stopped)??;
                 value(&pen.fresh(&committed.message, &committed.sender))
+            }
+            Self::Read(marked) => value(&marked.await.map_err(stopped)??.read()),
+            Self::Presence(place) => {
+                told.deltas.get(place).cloned().unwrap_or_else(|| Err(Failure::unavailable()))?;
+                value(&())
+            }
+            Self::Alive(gateway) => {
+                let heartbeat = told.alive.get(&gateway).cloned();
+                value(&heartbeat.unwrap_or_else(|| Err(Failure::unavailable()))?)
             }
         }
     }

@@ -7,12 +7,16 @@
 
 use mongodb::bson::{Bson, Document, doc};
 use protocol::body::{ActivityType, ContentType, Privacy};
+use protocol::command::Presence;
 
 use crate::activity::MAX_PARTICIPANTS;
 use crate::friend::{MAX_BLOCKED, MAX_FRIENDS};
 use crate::read::MARKS;
 use crate::user::MAX_INTERESTS;
 use crate::{name, upload};
+
+/// What a user can be.
+const STATUSES: [&str; 3] = [Presence::Online.as_str(), Presence::Away.as_str(), Presence::Offline.as_str()];
 
 /// A collection and what its documents must look like.
 pub(super) struct Collection {
@@ -30,6 +34,8 @@ pub(super) fn collections() -> Vec<Collection> {
         with(name::MESSAGES, messages()),
         with(name::ACTIVITIES, activities()),
         with(name::READS, reads()),
+        with(name::PRESENCE, presence()),
+        with(name::GATEWAYS, gateways()),
         // What a lease holds is its holder's business.
         without(name::LEASES),
         // The shape of these is given by GridFS.
@@ -53,8 +59,9 @@ fn users() -> Document {
             "email": a("string"),
             "password": a("string"),
             "avatar": maybe("string"),
-            "status": one_of(&["online", "offline", "away"]),
+            "status": one_of(&STATUSES),
             "lastSeen": maybe("date"),
+            "presenceRev": number(0),
             "friends": list(a("objectId"), Some(MAX_FRIENDS as i64)),
             "blocked": list(a("objectId"), Some(MAX_BLOCKED as i64)),
             "generation": number(0),
@@ -104,6 +111,7 @@ fn conversations() -> Document {
             "isActive": a("bool"),
             "archivedSeq": number(0),
             "blockedBy": list(a("objectId"), Some(2)),
+            "blockRev": number(0),
             "rev": number(0),
             "change": object(&["kind", "participants", "removed", "by", "at", "rev"], &[], change),
         },
@@ -166,6 +174,9 @@ fn activities() -> Document {
 fn reads() -> Document {
     let key = doc! {"c": a("objectId"), "u": a("objectId")};
     let mark = doc! {"seq": number(0), "at": a("date")};
+    let last = doc! {
+        "seq": number(1), "at": a("date"), "messageId": a("objectId"), "sender": a("objectId"),
+    };
     object(
         &["seq"],
         &[],
@@ -174,7 +185,33 @@ fn reads() -> Document {
             "seq": number(0),
             "from": number(0),
             "marks": list(object(&["seq", "at"], &[], mark), Some(i64::from(MARKS))),
+            "last": object(&["seq", "at", "messageId", "sender"], &[], last),
         },
+    )
+}
+
+/// As many of these are written as people come and go.
+fn presence() -> Document {
+    let entry = object(&["v", "s"], &[], doc! {"v": number(0), "s": one_of(&STATUSES)});
+    object(
+        &["g", "nodes", "status", "rev", "at"],
+        &[],
+        doc! {
+            "_id": a("objectId"),
+            "g": {"bsonType": "object", "additionalProperties": entry},
+            "nodes": list(a("string"), None),
+            "status": one_of(&STATUSES),
+            "rev": number(1),
+            "at": a("date"),
+        },
+    )
+}
+
+fn gateways() -> Document {
+    object(
+        &["at", "alive", "known"],
+        &[],
+        doc! {"_id": a("objectId"), "at": a("date"), "alive": a("bool"), "known": a("bool")},
     )
 }
 
