@@ -1,18 +1,32 @@
 //! Changes in, addressed events out. No I/O but the loads of the caches.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`apply`] | what each change does to the caches, and whom it is told to |
+//! | [`beside`] | what is loaded for a batch and not cached |
 
-use std::sync::Arc;
+mod apply;
+mod beside;
 
 use mongodb::Database;
+use protocol::Clock;
 use protocol::upload::Links;
-use protocol::{Clock, Id};
 use store::stream::{Batch, StreamError};
 use tracing::warn;
 
-use crate::cache::{Cache, Conversation, Missing};
-use crate::change::{Change, ConversationChange, Kind, Message};
+use crate::cache::{Cache, Missing};
+use crate::change::Change;
 use crate::log::Addressed;
 use crate::metrics::METRICS;
-use crate::render::{self, Pen};
+use crate::past::Snapshot;
+use crate::receipts::Receipts;
+
+use apply::Emitter;
+use beside::Beside;
+
+/// How often a batch is given up and read again because it takes too long to find out whom to tell its statuses. After
+/// that the users alone are told: nobody's messages wait longer for somebody's thousands of friends.
+const AUDIENCE_TRIES: u32 = 2;
 
 /// Turns batches of changes into addressed events with clocks.
 #[derive(Debug)]
@@ -20,40 +34,23 @@ pub(crate) struct Addresser {
     database: Database,
     /// Signs the addresses of uploads.
     links: Links,
-    cache: Cache,
+    pub(crate) cache: Cache,
+    receipts: Receipts,
+    /// How often on end the audiences of a batch took too long.
+    late_audiences: u32,
     /// The cluster time of the last change, and which change of it that was.
     time: u64,
     change: u32,
 }
 
-/// Collects the events of one change.
-struct Emitter<'a> {
-    clock: Clock,
-    events: &'a mut Vec<Addressed>,
-}
-
-impl Emitter<'_> {
-    /// Adds an event for `recipients`, rendered with its clock.
-    fn emit(
-        &mut self,
-        recipients: Arc<[Id]>,
-        render: impl FnOnce(Clock) -> Result<bytes::Bytes, serde_json::Error>,
-    ) {
-        match render(self.clock) {
-            Ok(event) => self.events.push(Addressed { clock: self.clock, recipients, event }),
-            Err(error) => warn!(%error, "an event could not be encoded"),
-        }
-        self.clock.event += 1;
-    }
-}
-
 impl Addresser {
     /// With empty caches; the first batch begins after cluster time `time`.
     pub(crate) fn new(database: Database, links: Links, time: u64) -> Self {
-        Self { database, links, cache: Cache::default(), time, change: 0 }
+        let (cache, receipts) = (Cache::default(), Receipts::default());
+        Self { database, links, cache, receipts, late_audiences: 0, time, change: 0 }
     }
 
-    /// The events of a batch, in clock order, and the clock of the last change, with or without events.
+    /// The events of a batch, in clock order.
     ///
     /// # Errors
     ///
@@ -77,17 +74,35 @@ impl Addresser {
                 }
             }
         }
-        if let Some(first) = changes.first()
-            && !missing.is_empty()
-        {
-            self.cache.load(&self.database, missing, first.time - 1).await?;
-        }
+        let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Vec::new()) };
+        self.cache.load(&self.database, missing, first.time - 1).await?;
+        let beside = self.beside(&changes, last.time).await?;
         let mut events = Vec::with_capacity(changes.len());
         for change in changes {
             let clock = self.next_clock(change.time);
-            self.apply(change, Emitter { clock, events: &mut events });
+            self.apply(change, &beside, Emitter { clock, events: &mut events });
         }
         Ok(events)
+    }
+
+    /// What the changes need beside the caches, as of the last of them, at cluster time `at`.
+    async fn beside(&mut self, changes: &[Change<'_>], at: u64) -> Result<Beside, StreamError> {
+        let mut beside = Beside::default();
+        let past = Snapshot { database: &self.database, at };
+        beside.load_texts(&past, changes).await?;
+        match beside.load_audiences(&past, changes).await {
+            Err(StreamError::TimedOut) if self.late_audiences >= AUDIENCE_TRIES => {
+                METRICS.audience_failures.inc();
+                warn!("it takes too long to find out whom to tell who came and went; only they are told");
+            }
+            Err(StreamError::TimedOut) => {
+                self.late_audiences += 1;
+                return Err(StreamError::TimedOut);
+            }
+            loaded => loaded?,
+        }
+        self.late_audiences = 0;
+        Ok(beside)
     }
 
     /// The clock of the last change that was addressed.
@@ -102,55 +117,5 @@ impl Addresser {
             (self.time, self.change) = (time, 0);
         }
         Clock { time, change: self.change, event: 0 }
-    }
-
-    fn apply(&mut self, change: Change<'_>, mut emitter: Emitter<'_>) {
-        match change.kind {
-            Kind::Message(message) => self.message(&message, &mut emitter),
-            Kind::ConversationMade(id, made) => {
-                let recipients = Arc::clone(&made.participants);
-                let made = self.cache.conversations.entry(id).insert_entry(made).into_mut();
-                let pen = Pen::new(&self.links);
-                emitter.emit(recipients, |clock| pen.conversation(id, made, &self.cache.users, clock));
-            }
-            Kind::ConversationChanged(id, change) => self.conversation(id, change, &mut emitter),
-            Kind::UserMade(id, summary) => drop(self.cache.users.insert(id, summary)),
-            Kind::UserChanged(id, change) => self.cache.change_user(id, change),
-            Kind::ConversationReplaced(id, now) => drop(self.cache.conversations.insert(id, now)),
-            Kind::ConversationGone(id) => drop(self.cache.conversations.remove(&id)),
-            Kind::UserGone(id) => drop(self.cache.users.remove(&id)),
-        }
-    }
-
-    fn message(&self, message: &Message<'_>, emitter: &mut Emitter<'_>) {
-        let Some(conversation) = self.cache.conversations.get(&message.conversation) else {
-            METRICS.malformed.inc();
-            warn!(message = %message.id, "a message was skipped: its conversation does not exist");
-            return;
-        };
-        let sender = self.cache.users.get(&message.sender);
-        let pen = Pen::new(&self.links);
-        emitter.emit(Arc::clone(&conversation.participants), |clock| pen.message(message, sender, clock));
-    }
-
-    fn conversation(&mut self, id: Id, change: ConversationChange, emitter: &mut Emitter<'_>) {
-        let Some(conversation) = self.cache.conversations.get_mut(&id) else {
-            METRICS.malformed.inc();
-            warn!(conversation = %id, "a change was skipped: its conversation does not exist");
-            return;
-        };
-        conversation.participants = change.participants.into();
-        conversation.name = change.name;
-        conversation.created_by = change.created_by.or(conversation.created_by);
-        conversation.updated_at = change.at;
-        conversation.is_active = change.is_active;
-        let conversation: &Conversation = conversation;
-        let pen = Pen::new(&self.links);
-        emitter.emit(Arc::clone(&conversation.participants), |clock| {
-            pen.conversation(id, conversation, &self.cache.users, clock)
-        });
-        if !change.removed.is_empty() {
-            emitter.emit(change.removed.into(), |clock| render::removal(id, conversation, clock));
-        }
     }
 }

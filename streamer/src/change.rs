@@ -1,32 +1,54 @@
 //! One change of the stream, read where it lies in the reply.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`parts`] | what changes are made of |
+//! | [`raw`] | fields of raw documents |
 
-use mongodb::bson::raw::RawBsonRef;
-use mongodb::bson::{Document, RawArray, RawDocument, doc};
-use protocol::{Id, Timestamp};
+mod parts;
+pub(crate) mod raw;
+
+use mongodb::bson::{Document, RawDocument, doc};
+use protocol::Id;
 use store::name;
 use store::stream::{StreamError, cluster_time};
 
-use crate::cache::{Conversation, Summary};
+use crate::cache::{Activity, Conversation, Summary};
+
+pub(crate) use parts::{ConversationChange, Membership, Message, MessageChange, Read, Text, UserChange};
+use raw::id;
 
 /// What of a change matters to the streamer.
 #[derive(Debug)]
 pub(crate) enum Kind<'a> {
     /// A message was committed.
     Message(Message<'a>),
+    /// A message was edited or deleted.
+    MessageChanged(MessageChange<'a>),
+    /// Somebody has read on.
+    Read(Read),
     /// A conversation was made.
     ConversationMade(Id, Conversation),
     /// A conversation's name or participants changed.
     ConversationChanged(Id, ConversationChange),
-    /// A user registered, or was replaced by hand.
-    UserMade(Id, Summary),
-    /// What others see of a user changed.
-    UserChanged(Id, SummaryChange),
+    /// One of the two of a direct conversation has blocked the other, or no longer does.
+    BlocksChanged(Id),
     /// A conversation was replaced by hand: its participants are told nothing, but the next message goes to them.
     ConversationReplaced(Id, Conversation),
     /// A conversation was removed by hand.
     ConversationGone(Id),
+    /// A user registered, or was replaced by hand.
+    UserMade(Id, Summary),
+    /// What others see of a user changed, or all sessions of the user were ended.
+    UserChanged(Id, UserChange),
     /// A user's account ended.
     UserGone(Id),
+    /// An activity was made, or replaced by hand.
+    ActivityMade(Id, Activity),
+    /// Somebody joined or left an activity.
+    Membership(Membership),
+    /// An activity was cancelled.
+    ActivityGone(Id),
 }
 
 /// A change and its cluster time.
@@ -36,44 +58,8 @@ pub(crate) struct Change<'a> {
     pub(crate) kind: Kind<'a>,
 }
 
-/// A committed message; its texts still lie in the reply.
-#[derive(Debug)]
-pub(crate) struct Message<'a> {
-    pub(crate) id: Id,
-    pub(crate) conversation: Id,
-    pub(crate) seq: i64,
-    pub(crate) sender: Id,
-    pub(crate) content: &'a str,
-    pub(crate) content_type: &'a str,
-    pub(crate) attachment_url: Option<&'a str>,
-    pub(crate) client_message_id: Option<&'a str>,
-    pub(crate) created_at: Timestamp,
-}
-
-/// The `change` subdocument that the api writes with every change of a conversation.
-#[derive(Debug)]
-pub(crate) struct ConversationChange {
-    pub(crate) participants: Vec<Id>,
-    pub(crate) removed: Vec<Id>,
-    pub(crate) name: Option<String>,
-    /// False once archived.
-    pub(crate) is_active: bool,
-    /// Where the group has passed to another participant, because its creator left.
-    pub(crate) created_by: Option<Id>,
-    pub(crate) at: Timestamp,
-}
-
-/// The fields of a summary that changed.
-#[derive(Debug)]
-pub(crate) struct SummaryChange {
-    pub(crate) name: Option<String>,
-    /// Changed to a picture, or to none.
-    pub(crate) avatar: Option<Option<String>>,
-    pub(crate) status: Option<String>,
-}
-
 /// What the server sends: inserts, and those updates that mean something to clients. Updates of views (a
-/// conversation's last message) and of read cursors never leave it.
+/// conversation's last message) and read cursors that only begin never leave it.
 pub(crate) fn filter() -> Document {
     let changed = |collection: &str, fields: &[&str]| {
         let any: Vec<Document> = fields
@@ -82,13 +68,26 @@ pub(crate) fn filter() -> Document {
             .collect();
         doc! { "operationType": "update", "ns.coll": collection, "$or": any }
     };
+    let members = doc! {
+        "operationType": "update", "ns.coll": name::ACTIVITIES,
+        "updateDescription.updatedFields.change.kind": { "$in": ["join", "leave"] },
+    };
+    let watched =
+        [name::MESSAGES, name::CONVERSATIONS, name::USERS, name::READS, name::ACTIVITIES].as_slice();
     doc! {
-        "ns.coll": { "$in": [name::MESSAGES, name::CONVERSATIONS, name::USERS] },
+        "ns.coll": { "$in": watched },
         "$or": [
-            { "operationType": "insert" },
-            changed(name::CONVERSATIONS, &["change"]),
-            changed(name::USERS, &["name", "avatar", "status"]),
-            { "operationType": { "$in": ["replace", "delete"] }, "ns.coll": { "$ne": name::MESSAGES } },
+            { "operationType": "insert", "ns.coll": { "$ne": name::READS } },
+            { "operationType": "insert", "ns.coll": name::READS, "fullDocument.last": { "$exists": true } },
+            changed(name::READS, &["last"]),
+            changed(name::MESSAGES, &["change"]),
+            changed(name::CONVERSATIONS, &["change", "blockRev"]),
+            changed(name::USERS, &["name", "avatar", "status", "lastSeen", "generation"]),
+            members,
+            {
+                "operationType": { "$in": ["replace", "delete"] },
+                "ns.coll": { "$nin": [name::MESSAGES, name::READS] },
+            },
         ],
     }
 }
@@ -102,114 +101,136 @@ impl<'a> Change<'a> {
     pub(crate) fn parse(event: &'a RawDocument) -> Result<Option<Self>, StreamError> {
         let time = cluster_time(event.get_timestamp("clusterTime")?);
         let collection = event.get_document("ns")?.get_str("coll")?;
-        let kind = match (event.get_str("operationType")?, collection) {
-            ("insert", name::MESSAGES) => Kind::Message(Message::parse(event.get_document("fullDocument")?)?),
-            ("insert", name::CONVERSATIONS) => {
-                let document = event.get_document("fullDocument")?;
-                Kind::ConversationMade(id(document, "_id")?, Conversation::parse(document)?)
+        let kind = match event.get_str("operationType")? {
+            "insert" => Kind::inserted(collection, event.get_document("fullDocument")?)?,
+            "replace" => Kind::replaced(collection, event.get_document("fullDocument")?)?,
+            "update" => Kind::updated(collection, event)?,
+            "delete" => Kind::deleted(collection, event)?,
+            _ => None,
+        };
+        Ok(kind.map(|kind| Self { time, kind }))
+    }
+}
+
+impl<'a> Kind<'a> {
+    fn inserted(collection: &str, document: &'a RawDocument) -> Result<Option<Self>, StreamError> {
+        Ok(Some(match collection {
+            name::MESSAGES => Self::Message(Message::parse(document)?),
+            name::CONVERSATIONS => {
+                Self::ConversationMade(id(document, "_id")?, Conversation::parse(document)?)
             }
-            ("insert" | "replace", name::USERS) => {
-                let document = event.get_document("fullDocument")?;
-                Kind::UserMade(id(document, "_id")?, Summary::parse(document)?)
+            name::READS => {
+                Self::Read(Read::parse(document.get_document("_id")?, document.get_document("last")?)?)
             }
-            ("update", name::CONVERSATIONS) => {
-                let change = updated_fields(event)?.get_document("change")?;
-                Kind::ConversationChanged(key(event)?, ConversationChange::parse(change)?)
-            }
-            ("update", name::USERS) => {
-                Kind::UserChanged(key(event)?, SummaryChange::parse(updated_fields(event)?)?)
-            }
-            ("replace", name::CONVERSATIONS) => {
-                let document = event.get_document("fullDocument")?;
-                Kind::ConversationReplaced(id(document, "_id")?, Conversation::parse(document)?)
-            }
-            ("delete", name::CONVERSATIONS) => Kind::ConversationGone(key(event)?),
-            ("delete", name::USERS) => Kind::UserGone(key(event)?),
+            _ => return Self::replaced(collection, document),
+        }))
+    }
+
+    fn replaced(collection: &str, document: &RawDocument) -> Result<Option<Self>, StreamError> {
+        let id = || id(document, "_id");
+        Ok(Some(match collection {
+            name::CONVERSATIONS => Self::ConversationReplaced(id()?, Conversation::parse(document)?),
+            name::USERS => Self::UserMade(id()?, Summary::parse(document)?),
+            name::ACTIVITIES => Self::ActivityMade(id()?, Activity::parse(document)?),
             _ => return Ok(None),
-        };
-        Ok(Some(Self { time, kind }))
+        }))
     }
-}
 
-impl<'a> Message<'a> {
-    fn parse(document: &'a RawDocument) -> Result<Self, StreamError> {
-        Ok(Self {
-            id: id(document, "_id")?,
-            conversation: id(document, "conversationId")?,
-            seq: document.get_i64("seq")?,
-            sender: id(document, "sender")?,
-            content: document.get_str("content")?,
-            content_type: document.get_str("contentType")?,
-            attachment_url: optional_str(document, "attachmentUrl")?,
-            client_message_id: optional_str(document, "clientMessageId")?,
-            created_at: date(document, "createdAt")?,
+    fn updated(collection: &str, event: &'a RawDocument) -> Result<Option<Self>, StreamError> {
+        let fields = event.get_document("updateDescription")?.get_document("updatedFields")?;
+        Ok(match collection {
+            name::MESSAGES => MessageChange::parse(key(event)?, fields)?.map(Self::MessageChanged),
+            name::READS => {
+                let key = event.get_document("documentKey")?.get_document("_id")?;
+                Some(Self::Read(Read::parse(key, fields.get_document("last")?)?))
+            }
+            name::CONVERSATIONS if fields.get("change")?.is_some() => {
+                let change = ConversationChange::parse(fields.get_document("change")?)?;
+                Some(Self::ConversationChanged(key(event)?, change))
+            }
+            name::CONVERSATIONS => Some(Self::BlocksChanged(key(event)?)),
+            name::USERS => Some(Self::UserChanged(key(event)?, UserChange::parse(fields)?)),
+            name::ACTIVITIES => {
+                Membership::parse(key(event)?, fields.get_document("change")?)?.map(Self::Membership)
+            }
+            _ => None,
         })
     }
-}
 
-impl ConversationChange {
-    fn parse(change: &RawDocument) -> Result<Self, StreamError> {
-        Ok(Self {
-            participants: ids(change.get_array("participants")?)?,
-            removed: ids(change.get_array("removed")?)?,
-            name: optional_str(change, "name")?.map(str::to_owned),
-            // Changes that were written before they could archive left the conversation active.
-            is_active: change.get_bool("isActive").unwrap_or(true),
-            created_by: change.get_object_id("createdBy").ok().map(store::convert::id),
-            at: date(change, "at")?,
-        })
+    fn deleted(collection: &str, event: &RawDocument) -> Result<Option<Self>, StreamError> {
+        Ok(Some(match collection {
+            name::CONVERSATIONS => Self::ConversationGone(key(event)?),
+            name::USERS => Self::UserGone(key(event)?),
+            name::ACTIVITIES => Self::ActivityGone(key(event)?),
+            _ => return Ok(None),
+        }))
     }
-}
-
-impl SummaryChange {
-    fn parse(fields: &RawDocument) -> Result<Self, StreamError> {
-        let avatar = match fields.get("avatar")? {
-            None => None,
-            Some(RawBsonRef::String(url)) => Some(Some(url.to_owned())),
-            Some(_) => Some(None),
-        };
-        let text = |field| optional_str(fields, field).map(|text| text.map(str::to_owned));
-        Ok(Self { name: text("name")?, avatar, status: text("status")? })
-    }
-}
-
-fn updated_fields(event: &RawDocument) -> Result<&RawDocument, StreamError> {
-    Ok(event.get_document("updateDescription")?.get_document("updatedFields")?)
 }
 
 fn key(event: &RawDocument) -> Result<Id, StreamError> {
     id(event.get_document("documentKey")?, "_id")
 }
 
-/// A field that holds an identifier.
-pub(crate) fn id(document: &RawDocument, field: &str) -> Result<Id, StreamError> {
-    Ok(store::convert::id(document.get_object_id(field)?))
-}
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::oid::ObjectId;
+    use mongodb::bson::{DateTime, RawBson, RawDocumentBuf, Timestamp, rawdoc};
 
-/// A field that holds a time.
-pub(crate) fn date(document: &RawDocument, field: &str) -> Result<Timestamp, StreamError> {
-    Ok(store::convert::time(document.get_datetime(field)?))
-}
+    use super::*;
 
-/// A field that holds a text, or null, or is absent.
-pub(crate) fn optional_str<'a>(
-    document: &'a RawDocument,
-    field: &str,
-) -> Result<Option<&'a str>, StreamError> {
-    match document.get(field)? {
-        Some(RawBsonRef::String(text)) => Ok(Some(text)),
-        Some(RawBsonRef::Null) | None => Ok(None),
-        Some(_) => Err(StreamError::Malformed),
+    fn event(
+        operation: &str,
+        collection: &str,
+        key: impl Into<RawBson>,
+        rest: RawDocumentBuf,
+    ) -> RawDocumentBuf {
+        rawdoc! {
+            "operationType": operation, "ns": { "db": "x", "coll": collection }, "documentKey": { "_id": key.into() },
+            "clusterTime": Timestamp { time: 7, increment: 2 }, "fullDocument": rest.clone(),
+            "updateDescription": { "updatedFields": rest },
+        }
     }
-}
 
-/// An array of identifiers.
-pub(crate) fn ids(array: &RawArray) -> Result<Vec<Id>, StreamError> {
-    array
-        .into_iter()
-        .map(|item| match item? {
-            RawBsonRef::ObjectId(oid) => Ok(store::convert::id(oid)),
-            _ => Err(StreamError::Malformed),
-        })
-        .collect()
+    #[test]
+    fn a_cursor_that_is_made_or_moved_says_who_read_what() {
+        let (c, u, message, sender) = (ObjectId::new(), ObjectId::new(), ObjectId::new(), ObjectId::new());
+        let last =
+            rawdoc! { "seq": 3_i64, "at": DateTime::from_millis(5), "messageId": message, "sender": sender };
+        for operation in ["insert", "update"] {
+            let key = rawdoc! { "c": c, "u": u };
+            let rest = rawdoc! { "_id": key.clone(), "seq": 3_i64, "last": last.clone() };
+            let event = event(operation, name::READS, key, rest);
+            let change = Change::parse(&event).unwrap().unwrap();
+            let Kind::Read(read) = change.kind else { panic!("{change:?}") };
+            assert_eq!(change.time, 7 << 32 | 2);
+            assert_eq!(
+                [read.conversation, read.reader, read.message, read.sender].map(store::convert::oid),
+                [c, u, message, sender]
+            );
+            assert_eq!((read.seq, read.at.millis()), (3, 5));
+        }
+    }
+
+    #[test]
+    fn an_edit_that_says_the_same_and_an_update_of_an_activity_are_told_from_others() {
+        let (id, at) = (ObjectId::new(), DateTime::from_millis(5));
+        let parse = |collection: &str, rest: RawDocumentBuf| {
+            let event = event("update", collection, id, rest);
+            format!("{:?}", Change::parse(&event).unwrap().map(|change| change.kind))
+        };
+        let change = |kind: &str| {
+            rawdoc! {
+                "kind": kind, "conversationId": id, "seq": 1, "sender": id, "createdAt": at, "at": at, "user": id,
+            }
+        };
+        let edited = parse(name::MESSAGES, rawdoc! { "change": change("edit"), "content": "x" });
+        assert!(edited.contains("Now(\"x\")"), "{edited}");
+        assert!(parse(name::MESSAGES, rawdoc! { "change": change("edit") }).contains("Same"));
+        assert!(parse(name::MESSAGES, rawdoc! { "change": change("delete") }).contains("Deleted"));
+        assert!(parse(name::ACTIVITIES, rawdoc! { "change": change("join") }).contains("joined: true"));
+        assert_eq!(parse(name::ACTIVITIES, rawdoc! { "change": change("update") }), "None");
+        assert!(parse(name::CONVERSATIONS, rawdoc! { "blockRev": 3_i64 }).contains("BlocksChanged"));
+        // Written by hand, a number has 32 bits: a session ends all the same.
+        assert!(parse(name::USERS, rawdoc! { "generation": 4 }).contains("generation: Some(4)"));
+    }
 }

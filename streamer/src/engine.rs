@@ -1,15 +1,20 @@
 //! The active streamer: reads changes, publishes events, answers gateways.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`progress`] | how far reading has come, and how fast it goes |
+
+mod progress;
 
 use std::time::{Duration, Instant};
 
 use bus::{BusError, Publisher};
 use mongodb::Database;
-use mongodb::bson::RawDocument;
 use protocol::bus::{BEAT_INTERVAL_MILLIS, Uplink};
 use protocol::{Clock, Timestamp};
 use service::shutdown::Shutdown;
 use store::lease::ResumePoint;
-use store::stream::{Batch, Changes, Start, StreamError, cluster_time, token_time};
+use store::stream::{Batch, Changes, Start, StreamError};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
@@ -21,10 +26,10 @@ use crate::keeper::Keeper;
 use crate::log::ReplayLog;
 use crate::metrics::METRICS;
 use crate::outbox::{Outbox, Registration};
+use crate::typing::Desk;
 
-/// Above this many changes a second the reader paces itself: a stream that trickles event by event costs the
-/// database far more than one that is read in batches.
-const BUSY_CHANGES_PER_SECOND: f64 = 300.0;
+use progress::{Pace, Progress};
+
 /// How long a paced reader waits before it asks again.
 const PACE: Duration = Duration::from_millis(2);
 /// How long to wait before a failed change stream is opened again.
@@ -36,8 +41,8 @@ const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// A bus that confirms nothing for this long may be away from this process only: another streamer gets its turn.
 const BUS_PATIENCE: Duration = Duration::from_secs(10);
-/// How often the resume point is saved.
-const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How many uplinks are taken at once.
+const UPLINKS: usize = 64;
 
 /// Why the active streamer stopped.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +70,7 @@ pub(crate) struct Engine<P> {
     outbox: Outbox<P>,
     addresser: Addresser,
     log: ReplayLog,
+    desk: Desk,
     changes: Changes,
     progress: Progress,
     pace: Pace,
@@ -74,29 +80,6 @@ pub(crate) struct Engine<P> {
     read_at: Instant,
     /// Since when the bus has confirmed nothing.
     unconfirmed_since: Option<Instant>,
-}
-
-/// How far reading has come.
-struct Progress {
-    /// Behind everything that was read: where to open the stream again.
-    resume: Start,
-    /// The token and cluster time of the last change that was read.
-    last: Option<ResumePoint>,
-    /// The last *complete* cluster time: no other change of it can follow.
-    complete: Option<ResumePoint>,
-    saved: u64,
-    /// Never, at first: a streamer that dies in its first second shall have left a point behind.
-    saved_at: Option<Instant>,
-}
-
-/// Whether changes come so fast that reading should be paced.
-struct Pace {
-    since: Instant,
-    changes: u32,
-    busy: bool,
-    /// Before this a busy stream is not read. A point in time, since a pause that began anew with every uplink in
-    /// between would never end while many users connect.
-    next_read: Instant,
 }
 
 impl<P: Publisher> Engine<P> {
@@ -118,8 +101,9 @@ impl<P: Publisher> Engine<P> {
             outbox: Outbox::new(publisher, keeper.term()),
             addresser: Addresser::new(database.clone(), config.links.clone(), before),
             log: ReplayLog::new(Clock::end_of(before), config.replay_window, config.replay_bytes),
+            desk: Desk::default(),
             progress: Progress::new(start),
-            pace: Pace { since: Instant::now(), changes: 0, busy: false, next_read: Instant::now() },
+            pace: Pace::new(),
             unconfirmed_since: None,
             position: Clock::end_of(before),
             read_at: Instant::now(),
@@ -168,11 +152,26 @@ impl<P: Publisher> Engine<P> {
     async fn serve(&mut self, shutdown: &Shutdown) -> Result<std::convert::Infallible, Stopped> {
         let mut beat = tokio::time::interval(Duration::from_millis(BEAT_INTERVAL_MILLIS));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut uplinks = Vec::with_capacity(UPLINKS);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Err(Stopped::Shutdown),
                 () = self.keeper.lost() => return Err(Stopped::LeaseLost),
-                uplink = self.uplinks.recv() => self.uplink(uplink.ok_or(Stopped::Detached)?).await?,
+                count = self.uplinks.recv_many(&mut uplinks, UPLINKS) => {
+                    if count == 0 {
+                        return Err(Stopped::Detached);
+                    }
+                    for uplink in uplinks.drain(..) {
+                        self.uplink(uplink).await?;
+                    }
+                    self.look_up();
+                },
+                found = self.desk.found() => {
+                    for (typing, others) in self.desk.settle(found.as_deref(), &mut self.addresser.cache) {
+                        self.outbox.tell_typing(typing, &others).await?;
+                    }
+                    self.look_up();
+                },
                 batch = read(&mut self.changes, &self.pace) => match batch {
                     Ok(batch) => self.apply(&batch).await?,
                     Err(error) => tokio::select! {
@@ -206,7 +205,6 @@ impl<P: Publisher> Engine<P> {
             let age = Timestamp::now().millis() / 1000 - (self.addresser.position().time >> 32) as i64;
             METRICS.lag.set(age.max(0));
         }
-        METRICS.events.inc_by(events.len() as u64);
         for event in events {
             self.outbox.queue(&event);
             self.log.push(event);
@@ -225,13 +223,22 @@ impl<P: Publisher> Engine<P> {
             Uplink::Alive { gateway, request } => self.outbox.alive(gateway, request, self.position).await?,
             Uplink::Register { gateway, request, reset, users } => {
                 let registration = Registration { gateway, request, reset, users };
-                self.outbox.register(registration, &self.log, self.position).await?;
+                self.outbox.register(registration, &mut self.log, self.position).await?;
             }
             Uplink::Unregister { gateway, users } => self.outbox.registry.unregister(gateway, &users),
-            Uplink::Typing { .. } => {}
+            Uplink::Typing { typing, .. } => {
+                if let Some((typing, others)) = self.desk.hear(typing, &self.addresser.cache) {
+                    self.outbox.tell_typing(typing, &others).await?;
+                }
+            }
             Uplink::Leave { gateway } => self.outbox.registry.remove(gateway),
         }
         Ok(())
+    }
+
+    /// Everything up to the position was applied to the cache, so that is where to look.
+    fn look_up(&mut self) {
+        self.desk.look_up(&self.database, &mut self.addresser.cache, self.position.time);
     }
 
     async fn beat(&mut self) -> Result<(), Stopped> {
@@ -255,6 +262,7 @@ impl<P: Publisher> Engine<P> {
         let (events, bytes) = self.log.size();
         METRICS.log_events.set(events as i64);
         METRICS.log_bytes.set(bytes as i64);
+        METRICS.forgotten_users.set(self.log.forgotten_users() as i64);
         if let Some(point) = self.progress.unsaved(now) {
             // The point must not be ahead of what the gateways can have: the bus has to confirm first.
             match self.outbox.confirm().await {
@@ -341,61 +349,4 @@ async fn open(
     }
     warn!("the oplog no longer reaches back to where the last streamer stood; clients catch up over REST");
     Ok((Changes::open(database, &Start::At(now), change::filter()).await?, now, now))
-}
-
-impl Progress {
-    fn new(start: u64) -> Self {
-        Self { resume: Start::At(start), last: None, complete: None, saved: 0, saved_at: None }
-    }
-
-    /// Notes a batch whose events were published. Returns the clock up to which nothing more can come, if the
-    /// batch was empty: the stream has caught up.
-    fn note(&mut self, batch: &Batch) -> Result<Option<Clock>, StreamError> {
-        let last = self.last.take();
-        let mut previous = last.as_ref().map(|last| (last.token.as_ref(), last.time));
-        let mut complete = None;
-        for item in batch.changes()? {
-            let event = item?.as_document().ok_or(StreamError::Malformed)?;
-            let time = cluster_time(event.get_timestamp("clusterTime")?);
-            // A later cluster time has begun, so the one before it is complete.
-            complete = previous.filter(|(_, before)| *before < time).or(complete);
-            previous = Some((event.get_document("_id")?, time));
-        }
-        let point = |(token, time): (&RawDocument, u64)| ResumePoint { token: token.to_owned(), time };
-        self.complete = complete.map(point).or(self.complete.take());
-        self.last = previous.map(point);
-        let Some(token) = batch.token() else { return Ok(None) };
-        self.resume = Start::After(token.to_owned());
-        if !batch.changes()?.is_empty() {
-            return Ok(None);
-        }
-        // Changes at the token's own time may still come, earlier ones cannot. Saving this keeps a quiet
-        // stream's resume point from ageing out of the oplog.
-        let Some(time) = token_time(token).map(|time| time.saturating_sub(1)) else { return Ok(None) };
-        if self.complete.as_ref().is_none_or(|complete| complete.time < time) {
-            self.complete = Some(point((token, time)));
-        }
-        Ok(Some(Clock::end_of(time)))
-    }
-
-    fn unsaved(&self, now: Instant) -> Option<ResumePoint> {
-        let due = self.saved_at.is_none_or(|at| now.saturating_duration_since(at) >= SAVE_INTERVAL);
-        self.complete.clone().filter(|point| due && point.time != self.saved)
-    }
-
-    fn note_saved(&mut self, time: u64, now: Instant) {
-        (self.saved, self.saved_at) = (time, Some(now));
-    }
-}
-
-impl Pace {
-    /// Counts changes over stretches of a quarter of a second.
-    fn note(&mut self, changes: usize) {
-        self.changes += changes as u32;
-        let elapsed = self.since.elapsed();
-        if elapsed >= Duration::from_millis(250) {
-            self.busy = f64::from(self.changes) > BUSY_CHANGES_PER_SECOND * elapsed.as_secs_f64();
-            (self.since, self.changes) = (Instant::now(), 0);
-        }
-    }
 }

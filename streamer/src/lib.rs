@@ -10,14 +10,20 @@
 //! | `keeper` | keeping the lease |
 //! | `change` | one change, read where it lies in the server's reply |
 //! | `cache` | participants and names as of the stream's position |
+//! | `past` | the database as it was |
+//! | `audience` | who is told that somebody came or went |
+//! | `receipts` | who is told that somebody has read on |
 //! | `addresser` | changes → events with recipients and clocks |
 //! | `render` | events as JSON |
 //! | `log` | the replay log |
+//! | `replay` | what registering users missed |
+//! | `typing` | who is told that somebody types |
 //! | `registry` | which gateway holds which users |
 //! | `outbox` | what goes to gateways: numbered, split, replayed |
 //! | `metrics` | `linkup_streamer_*` |
 
 mod addresser;
+mod audience;
 mod cache;
 mod change;
 pub mod config;
@@ -26,8 +32,12 @@ mod keeper;
 mod log;
 mod metrics;
 mod outbox;
+mod past;
+mod receipts;
 mod registry;
 mod render;
+mod replay;
+mod typing;
 
 use std::time::{Duration, Instant};
 

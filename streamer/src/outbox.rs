@@ -3,20 +3,23 @@
 use std::time::Instant;
 
 use bus::{BusError, Publisher, size};
-use protocol::bus::{Content, Delivery, Downlink, Envelope, Registrant};
+use protocol::bus::{Delivery, Downlink, Envelope, Registrant, Typing};
 use protocol::{Clock, Id};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tracing::{debug, warn};
 
 use crate::log::{Addressed, ReplayLog};
 use crate::metrics::METRICS;
 use crate::registry::Registry;
+use crate::replay::Asked;
 
 /// The most envelopes in one delivery: enough to spare the bus, little enough for a gateway to start on.
 const MAX_ENVELOPES: usize = 256;
 /// The most bytes in one delivery, where the bus takes more: a NATS client counts what it buffers in messages,
 /// so small ones bound its memory.
 const MAX_DELIVERY_BYTES: usize = 256 << 10;
+/// After looking at so many events for a replay, others get their turn of the processor.
+const TURN: usize = 4_096;
 
 /// The registry, and the bus behind it.
 pub(crate) struct Outbox<P> {
@@ -46,7 +49,7 @@ impl<P: Publisher> Outbox<P> {
                 let envelopes = self.pending.entry(*gateway).or_default();
                 match envelopes.last_mut() {
                     Some(last) if last.clock == event.clock => last.recipients.push(*user),
-                    _ => envelopes.push(envelope(event, vec![*user])),
+                    _ => envelopes.push(event.envelope(vec![*user])),
                 }
             }
         }
@@ -64,18 +67,31 @@ impl<P: Publisher> Outbox<P> {
         Ok(())
     }
 
+    /// Tells the gateways that hold one of `others` that somebody is typing.
+    pub(crate) async fn tell_typing(&mut self, typing: Typing, others: &[Id]) -> Result<(), BusError> {
+        let mut holders: FxHashMap<Id, Vec<Id>> = FxHashMap::default();
+        for user in others {
+            for gateway in self.registry.holders(*user) {
+                holders.entry(*gateway).or_default().push(*user);
+            }
+        }
+        METRICS.typing_told.inc();
+        for (gateway, recipients) in holders {
+            self.send(gateway, Downlink::Typing { typing: typing.clone(), recipients }).await?;
+        }
+        Ok(())
+    }
+
     /// Registers users and answers, after replaying what was asked for. A gateway that is not known and does
     /// not start afresh is told that it must: its other users are not registered here. So is one whose last
     /// request was lost.
     pub(crate) async fn register(
         &mut self,
         registration: Registration,
-        log: &ReplayLog,
+        log: &mut ReplayLog,
         live_from: Clock,
     ) -> Result<(), BusError> {
         let Registration { gateway, request, reset, users: registrants } = registration;
-        let from = registrants.iter().filter_map(|registrant| registrant.from).min();
-        let users: Vec<Id> = registrants.iter().map(|registrant| registrant.user).collect();
         let unknown = self.registry.heard(gateway, Instant::now());
         let in_order = self.registry.requested(gateway, request);
         if !reset && unknown {
@@ -87,34 +103,40 @@ impl<P: Publisher> Outbox<P> {
         if reset {
             self.registry.clear(gateway);
         }
-        self.registry.register(gateway, &users);
-        let complete = match from {
-            Some(from) => self.replay(gateway, request, log, from, &users.into_iter().collect()).await?,
-            None => true,
-        };
-        let incomplete = if complete { Vec::new() } else { registrants.iter().map(|r| r.user).collect() };
+        self.registry.register(gateway, registrants.iter().map(|registrant| registrant.user));
+        let (asked, incomplete) = Asked::new(&registrants, log);
+        METRICS.incomplete.inc_by(incomplete.len() as u64);
+        self.replay(gateway, request, log, asked).await?;
         self.send(gateway, Downlink::Registered { request, live_from, incomplete }).await
     }
 
-    /// Sends what `users` missed after `from`; false if the log does not reach back that far. A part at a time:
-    /// all at once could be many times the log's own size.
+    /// Sends what was missed. A part at a time: all at once could be many times the log's own size. Nothing else is sent
+    /// to the gateway in between, so that it stays in order.
     async fn replay(
         &mut self,
         gateway: Id,
         request: u64,
         log: &ReplayLog,
-        mut from: Clock,
-        users: &FxHashSet<Id>,
-    ) -> Result<bool, BusError> {
-        loop {
-            let Some(missed) = log.after(from) else { return Ok(false) };
-            let part: Vec<Envelope> =
-                missed.filter_map(|event| for_users(event, users)).take(MAX_ENVELOPES).collect();
-            let Some(last) = part.last() else { return Ok(true) };
-            from = last.clock;
-            METRICS.replayed.inc_by(part.len() as u64);
-            self.send_all(gateway, part, |events| Downlink::Replay { request, events }).await?;
+        mut asked: Asked,
+    ) -> Result<(), BusError> {
+        let replay = |events| Downlink::Replay { request, events };
+        let endings = asked.endings(log);
+        METRICS.replayed.inc_by(endings.len() as u64);
+        self.send_all(gateway, endings, replay).await?;
+        let Some(from) = asked.from() else { return Ok(()) };
+        let mut part = Vec::new();
+        for (n, event) in log.after(from).enumerate() {
+            part.extend(asked.pick(event));
+            if part.len() == MAX_ENVELOPES {
+                METRICS.replayed.inc_by(part.len() as u64);
+                self.send_all(gateway, std::mem::take(&mut part), replay).await?;
+            }
+            if n % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
         }
+        METRICS.replayed.inc_by(part.len() as u64);
+        self.send_all(gateway, part, replay).await
     }
 
     /// Speaks to every gateway, so that each notices if it missed the last delivery.
@@ -195,12 +217,101 @@ impl<P: Publisher> Outbox<P> {
     }
 }
 
-fn envelope(event: &Addressed, recipients: Vec<Id>) -> Envelope {
-    Envelope { clock: event.clock, recipients, content: Content::Event(event.event.clone()) }
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
-/// The event for those of `users` who are to get it, if there are any.
-fn for_users(event: &Addressed, users: &FxHashSet<Id>) -> Option<Envelope> {
-    let recipients: Vec<Id> = event.recipients.iter().copied().filter(|user| users.contains(user)).collect();
-    if recipients.is_empty() { None } else { Some(envelope(event, recipients)) }
+    use protocol::bus::Content;
+
+    use super::*;
+
+    /// Keeps what was published.
+    #[derive(Clone, Default)]
+    struct Published(Arc<Mutex<Vec<(Id, Delivery)>>>);
+
+    impl Publisher for Published {
+        async fn publish(&mut self, gateway: Id, delivery: &Delivery) -> Result<(), BusError> {
+            self.0.lock().unwrap().push((gateway, delivery.clone()));
+            Ok(())
+        }
+
+        async fn confirm(&mut self) -> Result<(), BusError> {
+            Ok(())
+        }
+
+        fn max_delivery_bytes(&self) -> usize {
+            1 << 20
+        }
+    }
+
+    impl Published {
+        /// What came since the last call, in order.
+        fn take(&self) -> Vec<(Id, Downlink)> {
+            let published = std::mem::take(&mut *self.0.lock().unwrap());
+            published.into_iter().map(|(gateway, delivery)| (gateway, delivery.body)).collect()
+        }
+    }
+
+    fn at(seconds: u64) -> Clock {
+        Clock { time: seconds << 32, change: 0, event: 0 }
+    }
+
+    fn people<const N: usize>() -> [Id; N] {
+        std::array::from_fn(|n| Id::from_bytes([n as u8 + 1; 12]))
+    }
+
+    fn reset(gateway: Id, users: Vec<Registrant>) -> Registration {
+        Registration { gateway, request: 1, reset: true, users }
+    }
+
+    #[tokio::test]
+    async fn what_was_missed_comes_in_order_and_before_the_answer() {
+        let [gateway, ada, bob, late] = people();
+        let published = Published::default();
+        let mut outbox = Outbox::new(published.clone(), 1);
+        let mut log = ReplayLog::new(at(9), Duration::from_secs(1_000), 1 << 20);
+        let all: Arc<[Id]> = [ada, bob].into();
+        let said = || Content::Event(bytes::Bytes::from_static(b"[]"));
+        let ended = Content::SessionsEnded { generation: 2 };
+        log.push(Addressed { clock: at(10), recipients: [ada].into(), content: ended });
+        for seconds in 11..611 {
+            log.push(Addressed { clock: at(seconds), recipients: Arc::clone(&all), content: said() });
+        }
+        let asks = |user, from: Option<u64>| Registrant { user, from: from.map(at) };
+        let users = vec![asks(ada, None), asks(bob, Some(10)), asks(late, Some(3))];
+        outbox.register(reset(gateway, users), &mut log, at(700)).await.unwrap();
+        let mut published = published.take();
+        let (_, answer) = published.pop().unwrap();
+        let expected = Downlink::Registered { request: 1, live_from: at(700), incomplete: vec![late] };
+        assert_eq!(answer, expected);
+        assert!(published.len() > 3, "in parts");
+        let told = published.into_iter().flat_map(|(_, body)| match body {
+            Downlink::Replay { request: 1, events } => events,
+            other => panic!("{other:?}"),
+        });
+        let told: Vec<(u64, Vec<Id>)> =
+            told.map(|envelope| (envelope.clock.time >> 32, envelope.recipients)).collect();
+        let expected = [(10, vec![ada])].into_iter().chain((11..611).map(|seconds| (seconds, vec![bob])));
+        assert_eq!(told, expected.collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn each_gateway_is_told_who_types_for_its_own_users_and_nobody_else() {
+        let [one, other, idle, ada, bob, carl, eve] = people();
+        let published = Published::default();
+        let mut outbox = Outbox::new(published.clone(), 1);
+        let mut log = ReplayLog::new(at(9), Duration::from_secs(60), 1 << 20);
+        for (gateway, users) in [(one, vec![ada, bob]), (other, vec![bob, carl]), (idle, vec![eve])] {
+            let users = users.into_iter().map(|user| Registrant { user, from: None }).collect();
+            outbox.register(reset(gateway, users), &mut log, at(10)).await.unwrap();
+        }
+        published.take();
+        let typing = Typing { user: ada, conversation: Id::mint(), is_typing: true };
+        outbox.tell_typing(typing.clone(), &[bob, carl]).await.unwrap();
+        let mut told = published.take();
+        told.sort_by_key(|(gateway, _)| *gateway);
+        let tells = |recipients| Downlink::Typing { typing: typing.clone(), recipients };
+        assert_eq!(told, [(one, tells(vec![bob])), (other, tells(vec![bob, carl]))]);
+    }
 }

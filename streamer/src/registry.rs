@@ -60,11 +60,11 @@ impl Registry {
     }
 
     /// Registers users of a known gateway.
-    pub(crate) fn register(&mut self, gateway: Id, users: &[Id]) {
+    pub(crate) fn register(&mut self, gateway: Id, users: impl IntoIterator<Item = Id>) {
         let Some(known) = self.gateways.get_mut(&gateway) else { return };
         for user in users {
-            if known.users.insert(*user) {
-                self.users.entry(*user).or_default().push(gateway);
+            if known.users.insert(user) {
+                self.users.entry(user).or_default().push(gateway);
             }
         }
     }
@@ -143,8 +143,8 @@ mod tests {
         let (a, b, user, other) = (Id::mint(), Id::mint(), Id::mint(), Id::mint());
         assert!(registry.heard(a, now) && registry.heard(b, now));
         assert!(!registry.heard(a, now));
-        registry.register(a, &[user, other, user]);
-        registry.register(b, &[user]);
+        registry.register(a, [user, other, user]);
+        registry.register(b, [user]);
         assert_eq!(registry.holders(user), [a, b]);
         registry.unregister(a, &[user]);
         assert_eq!(registry.holders(user), [b]);

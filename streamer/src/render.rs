@@ -3,13 +3,18 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use protocol::model::{ConversationUpdate, ReadBy, UserSummary};
+use protocol::model::{
+    ActivityMembers, ConversationUpdate, MessageDelete, MessageUpdate, ReadBy, UserSummary,
+};
 use protocol::upload::Links;
 use protocol::{Clock, Id, Timestamp, event, model};
 use rustc_hash::FxHashMap;
 
-use crate::cache::{Conversation, Summary};
-use crate::change::Message;
+use crate::cache::{Activity, Conversation, Summary};
+use crate::change::{Membership, Message, MessageChange, Read};
+
+/// The most participants of an activity that are told.
+const MEMBERS: usize = 1_000;
 
 /// What rendering needs beside what is rendered: the addresses of uploads are signed each time.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +32,12 @@ impl<'a> Pen<'a> {
         stored.map(|stored| self.links.shown(stored, self.now))
     }
 
+    /// Somebody without their status: not everybody who sees them is to see whether they are there.
+    fn author<'b>(&self, id: Id, summary: Option<&'b Summary>) -> UserSummary<'b> {
+        let Some(summary) = summary else { return UserSummary::gone(id) };
+        UserSummary::author(id, &summary.name, self.link(summary.avatar.as_deref()))
+    }
+
     /// `message:new`.
     pub(crate) fn message(
         &self,
@@ -34,18 +45,12 @@ impl<'a> Pen<'a> {
         sender: Option<&Summary>,
         clock: Clock,
     ) -> Result<Bytes, serde_json::Error> {
-        let sender = match sender {
-            Some(sender) => {
-                UserSummary::author(message.sender, &sender.name, self.link(sender.avatar.as_deref()))
-            }
-            None => UserSummary::gone(message.sender),
-        };
         let payload = model::Message {
             mongo_id: message.id,
             id: message.id,
             conversation_id: message.conversation,
             seq: message.seq,
-            sender,
+            sender: self.author(message.sender, sender),
             content: message.content.into(),
             content_type: message.content_type.into(),
             attachment_url: self.link(message.attachment_url),
@@ -60,7 +65,48 @@ impl<'a> Pen<'a> {
         event::encode(event::MESSAGE_NEW, &payload, Some(clock))
     }
 
-    /// `conversation:update` for the participants.
+    /// `message:update`.
+    pub(crate) fn edit(
+        &self,
+        change: &MessageChange<'_>,
+        text: &str,
+        sender: Option<&Summary>,
+        clock: Clock,
+    ) -> Result<Bytes, serde_json::Error> {
+        let payload = MessageUpdate {
+            mongo_id: change.id,
+            id: change.id,
+            message_id: change.id,
+            conversation_id: change.conversation,
+            seq: change.seq,
+            sender: self.author(change.sender, sender),
+            content: text.into(),
+            created_at: change.created_at,
+            updated_at: change.at,
+            edited_at: change.at,
+        };
+        event::encode(event::MESSAGE_UPDATE, &payload, Some(clock))
+    }
+
+    /// `activity:join` and `activity:leave`.
+    pub(crate) fn members(
+        &self,
+        membership: Membership,
+        activity: &Activity,
+        users: &FxHashMap<Id, Summary>,
+        clock: Clock,
+    ) -> Result<Bytes, serde_json::Error> {
+        let participants = activity.participants.iter().take(MEMBERS);
+        let payload = ActivityMembers {
+            activity_id: membership.activity,
+            user_id: membership.user,
+            updated_participants: participants.map(|&user| self.author(user, users.get(&user))).collect(),
+        };
+        event::encode(members_event(membership), &payload, Some(clock))
+    }
+
+    /// `conversation:update` for the participants. Where one has blocked the other, or that is not known, neither is told
+    /// whether the other is there.
     pub(crate) fn conversation(
         &self,
         id: Id,
@@ -69,19 +115,57 @@ impl<'a> Pen<'a> {
         clock: Clock,
     ) -> Result<Bytes, serde_json::Error> {
         let mut payload = skeleton(id, conversation);
-        payload.participants = conversation
-            .participants
-            .iter()
-            .map(|&user| match users.get(&user) {
-                Some(summary) => UserSummary {
-                    status: Some(summary.status.as_str().into()),
-                    ..UserSummary::author(user, &summary.name, self.link(summary.avatar.as_deref()))
-                },
-                None => UserSummary::gone(user),
-            })
-            .collect();
+        let open = conversation.is_open() == Some(true);
+        let participant = |user: Id| {
+            let summary = users.get(&user);
+            let status = summary.filter(|_| open).map(|summary| summary.status.as_str().into());
+            UserSummary { status, ..self.author(user, summary) }
+        };
+        payload.participants = conversation.participants.iter().map(|&user| participant(user)).collect();
         event::encode(event::CONVERSATION_UPDATE, &payload, Some(clock))
     }
+}
+
+/// The name of the event of a membership.
+pub(crate) fn members_event(membership: Membership) -> &'static str {
+    if membership.joined { event::ACTIVITY_JOIN } else { event::ACTIVITY_LEAVE }
+}
+
+/// `message:delete`.
+pub(crate) fn deletion(change: &MessageChange<'_>, clock: Clock) -> Result<Bytes, serde_json::Error> {
+    let payload = MessageDelete {
+        mongo_id: change.id,
+        id: change.id,
+        message_id: change.id,
+        conversation_id: change.conversation,
+        seq: change.seq,
+        user_id: change.sender,
+        deleted_at: change.at,
+        is_deleted: true,
+    };
+    event::encode(event::MESSAGE_DELETE, &payload, Some(clock))
+}
+
+/// `message:read`.
+pub(crate) fn read(read: &Read, clock: Clock) -> Result<Bytes, serde_json::Error> {
+    let payload = model::MessageRead {
+        message_id: read.message,
+        user_id: read.reader,
+        conversation_id: read.conversation,
+        read_at: read.at,
+        seq: read.seq,
+    };
+    event::encode(event::MESSAGE_READ, &payload, Some(clock))
+}
+
+/// `user:status`.
+pub(crate) fn status(user: Id, summary: &Summary, clock: Clock) -> Result<Bytes, serde_json::Error> {
+    let payload = model::UserStatus {
+        user_id: user,
+        status: summary.status.as_str().into(),
+        last_seen: summary.last_seen,
+    };
+    event::encode(event::USER_STATUS, &payload, Some(clock))
 }
 
 /// `conversation:update` for those who were removed: that it is over for them, and nothing about the others.
