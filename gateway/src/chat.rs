@@ -1,30 +1,50 @@
 //! The chat application on top of the transport: who may connect, what clients send, where events go.
 //!
 //! It knows users and sockets and nothing else: no conversations, no database, no state that cannot be lost.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `gate` | who may begin a connection |
+//! | `rates` | how many commands may come |
+//! | `commands` | what clients send |
+//! | `reply` | how they are told what came of it |
+//! | `hub` | users, their sockets, and the streamer's deliveries to them |
+//! | `link` | terms, numbering and registrations between gateway and streamer |
+//! | `presence` | what the api is told of who is there |
+//! | `typing` | who is typing |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
-use protocol::code::{ApiError, close, text};
-use protocol::command::{Answer, MAX_PAYLOAD};
+use hyper::{HeaderMap, Request, Response};
+use protocol::code::{close, text};
+use protocol::recovery::Recovery;
 use protocol::token::Tokens;
-use protocol::{ErrorCode, Id, body, event};
+use protocol::{Clock, ErrorCode, Id, Timestamp, peer};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api_client::{ApiClient, Connect, Reply, Send};
+use crate::api_client::{ApiClient, Connect};
 use crate::http::Edge;
 use crate::metrics::METRICS;
-use crate::transport::{Application, Body, ClientEvent, Event, Socket};
+use crate::transport::{Application, Body, ClientEvent, Socket};
 
+mod commands;
+mod gate;
 pub(crate) mod hub;
 mod link;
+mod presence;
+mod rates;
+mod reply;
+mod typing;
+
+pub(crate) use gate::{Gate, Permit};
+pub(crate) use rates::Rates;
+pub(crate) use reply::Reply;
 
 /// The application.
 #[derive(Debug)]
@@ -33,6 +53,10 @@ pub(crate) struct Chat {
     pub(crate) api: Arc<ApiClient>,
     pub(crate) hub: mpsc::UnboundedSender<hub::Command>,
     pub(crate) edge: Edge,
+    pub(crate) gate: Gate,
+    pub(crate) rates: Rates,
+    /// What other gateways know this one by.
+    pub(crate) node: Option<String>,
 }
 
 /// What is kept for one connected client; `None` if its token was refused.
@@ -46,50 +70,86 @@ pub(crate) struct Member {
     admitted: Arc<AtomicBool>,
 }
 
+impl Member {
+    fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Relaxed)
+    }
+}
+
+/// What a client gives to be connected. What it takes to come back may be anything: it is good, or there is a fresh start.
 #[derive(Deserialize)]
 struct Auth {
     #[serde(default)]
     token: Option<String>,
+    #[serde(default)]
+    pid: Value,
+    #[serde(default)]
+    offset: Value,
 }
 
-/// The frontend specification's answer to a send that failed and asked for no acknowledgement.
-pub(crate) fn failed_to_send() -> Event {
-    const EVENT: &[u8] = br#"["error",{"message":"Failed to send message"}]"#;
-    Event::new(Bytes::from_static(EVENT))
+impl Auth {
+    /// Where this client of `user` is to go on.
+    fn resume(&self, tokens: &Tokens, user: Id) -> Option<hub::Resume> {
+        let recovery = Recovery::of(tokens, user, self.pid.as_str()?)?;
+        let offset = match &self.offset {
+            Value::Null => None,
+            offset => Some(offset.as_str()?.parse::<Clock>().ok()?),
+        };
+        Some(hub::Resume { recovery, from: recovery.replay_from(offset) })
+    }
 }
 
 impl Application for Chat {
     type Session = Session;
-    type Permit = ();
+    type Permit = Permit;
 
-    fn allow<B>(&self, _: &Request<B>) -> Result<(), Response<Body>> {
-        Ok(())
+    fn allow<B>(&self, request: &Request<B>) -> Result<Permit, Response<Body>> {
+        self.gate.allow(request)
+    }
+
+    fn finish(&self, request: &HeaderMap, response: &mut Response<Body>) {
+        self.edge.cors.mark(response, self.edge.cors.allowed(request));
+    }
+
+    fn node(&self) -> Option<&str> {
+        self.node.as_deref()
+    }
+
+    fn peer(&self, node: &str) -> Option<String> {
+        peer::url(&self.tokens, node)
     }
 
     async fn http(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        self.edge.answer(request, peer).await
+        let is_for_socket = self.wire(request.uri().path()).is_some();
+        self.edge.answer(request, peer, is_for_socket).await
     }
 
     fn connect(self: &Arc<Self>, socket: &Socket, auth: &str) -> Session {
-        let token = serde_json::from_str::<Auth>(auth).ok().and_then(|auth| auth.token);
-        let Some(claims) = token.and_then(|token| self.tokens.verify(&token).ok()) else {
+        let auth = serde_json::from_str::<Auth>(auth).ok();
+        let claims = auth.as_ref().and_then(|auth| self.tokens.verify(auth.token.as_deref()?).ok());
+        let (Some(auth), Some(claims)) = (auth, claims) else {
             METRICS.refused_tokens.inc();
             socket.refuse(text::AUTHENTICATION_ERROR);
             return None;
         };
-        let (user, admitted) = (claims.user_id, Arc::<AtomicBool>::default());
+        let (user, generation) = (claims.user_id, claims.generation);
+        let admitted = Arc::<AtomicBool>::default();
+        socket.expire_at(instant(claims.exp));
         // The hub knows the socket before the api is asked, so that a revocation in between finds it.
-        self.tell(hub::Command::Open { socket: socket.clone(), user, admitted: Arc::clone(&admitted) });
-        tokio::spawn(Arc::clone(self).vouch(socket.clone(), user, claims.generation));
+        self.tell(hub::Command::Open {
+            socket: socket.clone(),
+            user,
+            generation,
+            resume: auth.resume(&self.tokens, user),
+            admitted: Arc::clone(&admitted),
+        });
+        tokio::spawn(Arc::clone(self).vouch(socket.clone(), user, generation));
         Some(Member { user, admitted })
     }
 
     fn event(self: &Arc<Self>, socket: &Socket, session: &Session, event: ClientEvent<'_>) {
-        let Some(member) = session else { return };
-        // Events that are not known are ignored, as by the frontend specification's own server.
-        if event.name == event::MESSAGE_SEND {
-            let reply = Reply { socket: socket.clone(), ack: event.ack };
-            self.send(member, event.payload, reply);
+        if let Some(member) = session {
+            self.command(socket, member, &event);
         }
     }
 
@@ -115,39 +175,60 @@ impl Chat {
         }
     }
 
-    fn send(&self, member: &Member, payload: &str, reply: Reply) {
-        match message(member, payload) {
-            Ok((conversation, payload)) => {
-                let sender = member.user;
-                self.api.send(Send {
-                    message: Id::mint(),
-                    sender,
-                    conversation,
-                    payload,
-                    reply,
-                    since: Instant::now(),
-                });
-            }
-            Err(error) => reply.tell(Answer::Err(error)),
-        }
-    }
-
     fn tell(&self, command: hub::Command) {
         // The hub ends only with the process, and then every socket is closed anyway.
         drop(self.hub.send(command));
     }
 }
 
-/// Reads as much of a message as is needed to choose its lane; the api checks the rest.
-fn message(member: &Member, payload: &str) -> Result<(Id, Box<RawValue>), ApiError> {
-    if !member.admitted.load(Ordering::Relaxed) {
-        return Err(ApiError::new(ErrorCode::Unauthorized, "Not connected yet"));
+/// The moment that a token's `exp` names, in seconds since 1970; now if it is over. `None` if it is too far away to ever come.
+fn instant(exp: i64) -> Option<Instant> {
+    let left = exp.saturating_mul(1000).saturating_sub(Timestamp::now().millis());
+    Instant::now().checked_add(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn resume(tokens: &Tokens, user: Id, auth: &Value) -> Option<hub::Resume> {
+        serde_json::from_value::<Auth>(auth.clone()).unwrap().resume(tokens, user)
     }
-    if payload.len() > MAX_PAYLOAD {
-        return Err(ApiError::new(ErrorCode::TooLarge, "The message is too large"));
+
+    #[test]
+    fn who_comes_back_goes_on_where_it_was_and_nonsense_is_a_fresh_start() {
+        let (tokens, ada, at) =
+            (Tokens::new(&[7; 32]), Id::mint(), |time| Clock { time, change: 0, event: 0 });
+        let recovery = Recovery::begin(at(5));
+        let pid = recovery.pid(&tokens, ada).unwrap();
+        let from = |auth: &Value| resume(&tokens, ada, auth).map(|resume| resume.from);
+        assert_eq!(from(&json!({ "pid": pid })), Some(at(5)), "without an event yet");
+        assert_eq!(from(&json!({ "pid": pid, "offset": null })), Some(at(5)));
+        assert_eq!(from(&json!({ "pid": pid, "offset": at(9).to_string() })), Some(at(9)));
+        assert_eq!(from(&json!({ "pid": pid, "offset": at(3).to_string() })), Some(at(5)));
+        for auth in [
+            json!({}),
+            json!({ "offset": at(9).to_string() }),
+            json!({ "pid": 7 }),
+            json!({ "pid": ["x"], "offset": {} }),
+            json!({ "pid": pid, "offset": "yesterday" }),
+            json!({ "pid": pid, "offset": 9 }),
+            json!({ "pid": format!("{pid}x") }),
+        ] {
+            assert_eq!(from(&auth), None, "{auth}");
+        }
+        assert!(resume(&tokens, Id::mint(), &json!({ "pid": pid })).is_none(), "somebody else's");
     }
-    let conversation = body::conversation_id(payload)?;
-    let payload = RawValue::from_string(payload.to_owned())
-        .map_err(|_| ApiError::new(ErrorCode::BadRequest, "body: must be a JSON object"))?;
-    Ok((conversation, payload))
+
+    #[test]
+    fn a_token_ends_when_it_says() {
+        let now = Timestamp::now().millis() / 1000;
+        let left = |exp| instant(exp).map(|at| at.saturating_duration_since(Instant::now()));
+        assert!(left(now + 60).is_some_and(|left| (58..=60).contains(&left.as_secs())));
+        assert_eq!(left(now - 60), Some(Duration::ZERO));
+        assert_eq!(left(0), Some(Duration::ZERO));
+        assert!(left(i64::MAX).is_none_or(|left| left.as_secs() > 1 << 40));
+    }
 }

@@ -1,4 +1,12 @@
 //! HTTP at the edge: the page, the pass-through to the api, CORS.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `page` | the page at `/` |
+//! | `proxy` | `/api/*`, passed through to an api node |
+//! | `caller` | what the api is told about who is calling |
+//! | `origin` | which pages may call |
+//! | `cors` | what browsers are told about that |
 
 use std::net::SocketAddr;
 
@@ -13,10 +21,13 @@ use crate::transport::{Body, body};
 
 mod caller;
 mod cors;
+mod origin;
 mod page;
 mod proxy;
 
+pub(crate) use caller::client_address;
 pub(crate) use cors::Cors;
+pub(crate) use origin::Origins;
 pub(crate) use proxy::Proxy;
 
 /// Answers every request that does not become a connection.
@@ -27,13 +38,22 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// Answers a request.
-    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        if !proxy::is_for_api(request.uri().path()) {
+    /// Answers a request. `is_for_socket` says that its path is one where connections are made, which it did not ask for.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        is_for_socket: bool,
+    ) -> Response<Body> {
+        let is_for_api = proxy::is_for_api(request.uri().path());
+        if !is_for_api && !is_for_socket {
             return static_answer(&request);
         }
         if let Some(preflight) = self.cors.preflight(&request) {
             return preflight;
+        }
+        if !is_for_api {
+            return not_allowed("GET, POST");
         }
         let origin = self.cors.allowed(request.headers());
         let mut response = self.proxy.pass(request, peer).await;
@@ -47,11 +67,15 @@ fn static_answer(request: &Request<Incoming>) -> Response<Body> {
         return error(ErrorCode::NotFound, "Not found");
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = error(ErrorCode::MethodNotAllowed, "Method not allowed");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+        return not_allowed("GET, HEAD");
     }
     asset.answer(request.headers())
+}
+
+fn not_allowed(methods: &'static str) -> Response<Body> {
+    let mut response = error(ErrorCode::MethodNotAllowed, "Method not allowed");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
 }
 
 /// An error in the api's own form.

@@ -4,9 +4,7 @@
 //! |---|---|
 //! | [`config`] | settings |
 //! | [`transport`] | HTTP, WebSocket, Engine.IO and Socket.IO; knows nothing of chat |
-//! | `chat` | the chat application on top of it: who may connect, what clients send |
-//! | `chat::hub` | users, their sockets, and the streamer's deliveries to them |
-//! | `chat::link` | terms, numbering and registrations between gateway and streamer |
+//! | `chat` | the chat application on top of it: who may connect, what clients send, and what they are sent |
 //! | `api_client` | commands to the api, in batches and lanes |
 //! | `nodes` | the api nodes, and which of them failed a moment ago |
 //! | `http` | the page, the pass-through of `/api/*`, CORS |
@@ -24,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Bus, BusError};
-use protocol::Id;
+use protocol::{Id, peer};
 use service::admin::Part;
 use service::shutdown::Shutdown;
 use tokio::net::TcpListener;
@@ -34,8 +32,8 @@ use tracing::info;
 pub use config::Config;
 
 use api_client::ApiClient;
-use chat::{Chat, hub};
-use http::{Cors, Edge, Proxy};
+use chat::{Chat, Gate, Rates, hub};
+use http::{Cors, Edge, Origins, Proxy};
 use nodes::Nodes;
 
 /// How long the hub may take to end after the last connection.
@@ -57,14 +55,28 @@ pub async fn run<B: Bus>(
     let id = Id::mint();
     let (uplinks, incoming) = bus.attach_gateway(id).await?;
     let (commands, queue) = mpsc::unbounded_channel();
-    let mut hub = tokio::spawn(hub::run(id, queue, uplinks, incoming));
-    info!(gateway = %id, "accepting connections");
     let nodes = Arc::new(Nodes::new(config.api_urls));
+    let api = Arc::new(ApiClient::new(Arc::clone(&nodes), config.tokens.clone(), config.command_timeout));
+    let settings = hub::Settings {
+        tokens: config.tokens.clone(),
+        presence_grace: config.presence_grace,
+        connections_per_user: config.limits.connections_per_user,
+        outbound_limit: config.transport.outbound_limit,
+    };
+    let mut hub = tokio::spawn(hub::run(id, settings, Arc::clone(&api), queue, uplinks, incoming));
+    info!(gateway = %id, "accepting connections");
+    let origins = Origins::new(config.client_urls);
     let chat = Arc::new(Chat {
-        api: Arc::new(ApiClient::new(Arc::clone(&nodes), config.tokens.clone(), config.command_timeout)),
-        tokens: config.tokens,
+        api,
         hub: commands,
-        edge: Edge { cors: Cors::new(config.client_urls), proxy: Proxy::new(nodes, config.trusted_proxies) },
+        edge: Edge {
+            cors: Cors::new(origins.clone()),
+            proxy: Proxy::new(nodes, config.trusted_proxies.clone()),
+        },
+        gate: Gate::new(origins, config.trusted_proxies, &config.limits),
+        rates: Rates::new(&config.limits),
+        node: config.gateway_url.and_then(|url| peer::name(&config.tokens, &url)),
+        tokens: config.tokens,
     });
     ready.set(true);
     let unready = shutdown.clone().cancelled_owned();

@@ -38,8 +38,6 @@ pub(crate) struct Request {
     users: Vec<Id>,
     sent: Instant,
     resync: bool,
-    /// How far the replay has come.
-    replayed: Option<Clock>,
 }
 
 /// See the module's description.
@@ -59,7 +57,7 @@ pub(crate) struct Link {
     due: Option<Instant>,
     /// How many resyncs in a row were cut short.
     cut_short: u32,
-    /// The lowest of the clocks that a resync's answers gave.
+    /// The lowest of the clocks that the answers to a resync have given so far.
     resynced_from: Option<Clock>,
     /// Every event up to here has been delivered to whom it was for.
     last: Clock,
@@ -88,19 +86,12 @@ impl Link {
     /// Notes that something was missed: registrations under way are void, and a resync is due. False if one was
     /// due already.
     ///
-    /// What a resync that is cut short has replayed counts, or one whose answer takes many deliveries would
-    /// never end on a bus that loses one in every so many.
+    /// What a resync that is cut short has replayed is not asked for again all the same: each socket has its own position.
     pub(crate) fn interrupt(&mut self, now: Instant) -> bool {
         if self.due.is_some() {
             return false;
         }
         self.due = Some(now + (FIRST_PAUSE * 2_u32.pow(self.cut_short.min(8))).min(MAX_PAUSE));
-        let under_way = self.requests.values().filter(|request| request.resync);
-        // `None` is less than any clock: nothing is certain while one part has not been replayed for at all.
-        let part = under_way.map(|request| request.replayed).min().flatten();
-        if let Some(clock) = part {
-            self.last = self.last.max(self.resynced_from.map_or(clock, |from| from.min(clock)));
-        }
         self.requests.clear();
         self.resyncing = 0;
         self.resynced_from = None;
@@ -119,6 +110,13 @@ impl Link {
         (self.last != Clock::ZERO).then_some(self.last)
     }
 
+    /// Where the stream has come to: every event up to here has come, and none will come again. `None` while that is
+    /// not certain.
+    pub(crate) fn position(&self) -> Option<Clock> {
+        let is_certain = self.resyncing == 0 && self.due.is_none() && self.last != Clock::ZERO;
+        is_certain.then_some(self.last)
+    }
+
     /// The number of the last request.
     pub(crate) fn last_request(&self) -> u64 {
         self.next_request
@@ -128,18 +126,18 @@ impl Link {
     pub(crate) fn request(&mut self, users: Vec<Id>, resync: bool, now: Instant) -> u64 {
         self.next_request += 1;
         self.resyncing += usize::from(resync);
-        let request = Request { users, sent: now, resync, replayed: None };
+        let request = Request { users, sent: now, resync };
         self.requests.insert(self.next_request, request);
         self.next_request
     }
 
-    /// Notes a part of a replay, up to the clock `to`. False if its request is not under way (any more): then it
-    /// is not to be used.
-    pub(crate) fn replayed(&mut self, request: u64, to: Option<Clock>) -> bool {
-        let Some(request) = self.requests.get_mut(&request) else { return false };
-        request.replayed = request.replayed.max(to);
-        self.silences = 0;
-        true
+    /// Notes a part of a replay. False if its request is not under way (any more): then it is not to be used.
+    pub(crate) fn replayed(&mut self, request: u64) -> bool {
+        let is_under_way = self.requests.contains_key(&request);
+        if is_under_way {
+            self.silences = 0;
+        }
+        is_under_way
     }
 
     /// Ends a request; `None` if it is not under way (any more).
@@ -158,6 +156,9 @@ impl Link {
                 self.last = self.last.max(from);
                 self.cut_short = 0;
             }
+        } else if self.resyncing == 0 {
+            // What came before the answer had been sent before it.
+            self.last = self.last.max(live_from);
         }
         Some(request.users)
     }
@@ -220,11 +221,17 @@ mod tests {
         let (a, b) = (link.request(vec![Id::mint()], true, now), link.request(vec![Id::mint()], true, now));
         assert!(link.answered(b, at(9)).is_some());
         link.delivered(at(10));
+        let joining = link.request(vec![Id::mint()], false, now);
+        assert!(link.answered(joining, at(11)).is_some());
+        assert_eq!(link.position(), None);
         assert_eq!(resync(&mut link), Some(at(5)), "the second part was never answered");
         assert!(link.answered(a, at(9)).is_none(), "void after another resync began");
         let c = link.request(vec![], true, now);
         assert!(link.answered(c, at(8)).is_some());
-        assert_eq!(resync(&mut link), Some(at(8)));
+        assert_eq!(link.position(), Some(at(8)));
+        let joining = link.request(vec![Id::mint()], false, now);
+        assert!(link.answered(joining, at(12)).is_some());
+        assert_eq!(resync(&mut link), Some(at(12)), "whatever came before an answer was sent before it");
     }
 
     #[test]
@@ -257,7 +264,7 @@ mod tests {
         assert!(!link.is_overdue(later + ANSWER_TIMEOUT / 2));
         assert!(link.is_overdue(later + ANSWER_TIMEOUT * 3 / 2));
         resync(&mut link);
-        assert!(!link.replayed(request, None), "void");
+        assert!(!link.replayed(request), "void");
         link.request(vec![], true, later);
         assert!(!link.is_overdue(later + ANSWER_TIMEOUT * 3 / 2));
         assert!(link.is_overdue(later + ANSWER_TIMEOUT * 5 / 2));
@@ -294,25 +301,5 @@ mod tests {
             resync(&mut link);
         }
         assert!(link.interrupt(now) && link.due() == Some(now + MAX_PAUSE));
-    }
-
-    #[test]
-    fn what_a_resync_that_is_cut_short_replayed_is_not_asked_for_again() {
-        let (mut link, now) = (Link::default(), Instant::now());
-        link.delivered(at(5));
-        resync(&mut link);
-        let (a, b) = (link.request(vec![], true, now), link.request(vec![], true, now));
-        assert!(link.replayed(a, Some(at(7))));
-        assert_eq!(resync(&mut link), Some(at(5)), "nothing was replayed for the second part");
-
-        let (a, b_again) = (link.request(vec![], true, now), link.request(vec![], true, now));
-        assert!(!link.replayed(b, Some(at(9))));
-        assert!(link.replayed(a, Some(at(8))) && link.replayed(b_again, Some(at(7))));
-        assert_eq!(resync(&mut link), Some(at(7)), "the part that has come less far decides");
-
-        let (a, b) = (link.request(vec![], true, now), link.request(vec![], true, now));
-        assert!(link.answered(a, at(9)).is_some() && link.replayed(b, Some(at(12))));
-        assert_eq!(resync(&mut link), Some(at(9)), "also where it is answered");
-        assert_eq!(resync(&mut link), Some(at(9)), "nothing under way adds nothing");
     }
 }

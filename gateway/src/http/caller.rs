@@ -21,11 +21,9 @@ impl Caller {
     /// Who sent a request with these headers over a connection from `peer`. A trusted proxy may have named the request;
     /// from anybody else a name is worth nothing, and it gets a fresh one.
     pub(crate) fn of(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Self {
-        // What is not text names nobody.
-        let named = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default());
         let given = request_id::given(headers).filter(|_| trusted.trusts(peer));
         Self {
-            address: trusted.client(peer, named),
+            address: client_address(headers, peer, trusted),
             request_id: given.cloned().unwrap_or_else(|| minted(Id::mint())),
         }
     }
@@ -49,6 +47,13 @@ impl Caller {
     pub(crate) fn mark(self, answer: &mut HeaderMap) {
         answer.insert(REQUEST_ID, self.request_id);
     }
+}
+
+/// The address of the client that sent a request with these headers over a connection from `peer`.
+pub(crate) fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> IpAddr {
+    // What is not text names nobody.
+    let named = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default());
+    trusted.client(peer, named)
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, VARY,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::Origins;
+use crate::config::ANY_ORIGIN;
 use crate::transport::{Body, body};
 
 /// What the api's routes are called with.
@@ -25,17 +27,17 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 /// The origins that browsers may call from. The page that the gateway itself serves needs no permission.
 #[derive(Debug)]
 pub(crate) struct Cors {
-    origins: Vec<HeaderValue>,
+    origins: Origins,
 }
 
 impl Cors {
-    pub(crate) fn new(origins: Vec<HeaderValue>) -> Self {
+    pub(crate) fn new(origins: Origins) -> Self {
         Self { origins }
     }
 
-    /// The request's origin, if it is one of the configured.
+    /// To which origin a browser may show the answer.
     pub(crate) fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        headers.get(ORIGIN).filter(|origin| self.origins.contains(origin)).cloned()
+        self.origins.permitted(headers)
     }
 
     /// The answer to a preflight; `None` for every other request. A foreign origin gets an answer without
@@ -65,8 +67,10 @@ impl Cors {
         // Also without an origin: a cache must not give this answer to a page of another origin.
         headers.append(VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = origin {
+            if origin != ANY_ORIGIN {
+                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            }
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
         }
     }
@@ -74,10 +78,12 @@ impl Cors {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::ORIGIN;
+
     use super::*;
 
     fn cors() -> Cors {
-        Cors::new(vec![HeaderValue::from_static("http://localhost:3000")])
+        Cors::new(Origins::new(vec![HeaderValue::from_static("http://localhost:3000")]))
     }
 
     fn preflight(origin: &str) -> Response<Body> {

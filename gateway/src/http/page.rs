@@ -35,17 +35,27 @@ macro_rules! asset {
 static ASSETS: &[Asset] = &[
     asset!("/", HTML, "index.html"),
     asset!("/style.css", CSS, "style.css"),
+    asset!("/live.css", CSS, "live.css"),
     asset!("/app.js", JS, "app.js"),
+    asset!("/bubble.js", JS, "bubble.js"),
     asset!("/chat.js", JS, "chat.js"),
+    asset!("/composer.js", JS, "composer.js"),
     asset!("/dom.js", JS, "dom.js"),
+    asset!("/history.js", JS, "history.js"),
     asset!("/outbox.js", JS, "outbox.js"),
     asset!("/people.js", JS, "people.js"),
+    asset!("/presence.js", JS, "presence.js"),
+    asset!("/reads.js", JS, "reads.js"),
     asset!("/rest.js", JS, "rest.js"),
     asset!("/sidebar.js", JS, "sidebar.js"),
     asset!("/socket.js", JS, "socket.js"),
+    asset!("/status.js", JS, "status.js"),
+    asset!("/sync.js", JS, "sync.js"),
     asset!("/text.js", JS, "text.js"),
     asset!("/thread.js", JS, "thread.js"),
     asset!("/timeline.js", JS, "timeline.js"),
+    asset!("/typing.js", JS, "typing.js"),
+    asset!("/unread.js", JS, "unread.js"),
 ];
 
 /// The file at a path.

@@ -1,0 +1,230 @@
+use std::convert::Infallible;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use protocol::command::{Answer, Answers, Batch, Command};
+use protocol::token::Tokens;
+use serde_json::{Value, json};
+use service::client_address::TrustedProxies;
+use service::throttle::Rate;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::super::{Gate, Rates};
+use super::*;
+use crate::api_client::ApiClient;
+use crate::config::Limits;
+use crate::http::{Cors, Edge, Origins, Proxy};
+use crate::nodes::Nodes;
+use crate::transport::{Config, Wire};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The application, with a hub and an api that only note what they are told.
+struct World {
+    chat: Arc<Chat>,
+    hub: mpsc::UnboundedReceiver<hub::Command>,
+    api: Arc<Mutex<Vec<Command>>>,
+}
+
+/// Takes connects of the first generation and everything else.
+fn answer(command: &Command) -> Answer {
+    match command {
+        Command::Connect { generation: 1.., .. } => {
+            Answer::Err(ApiError::new(ErrorCode::Unauthorized, text::USER_NOT_FOUND))
+        }
+        _ => Answer::Ok(to_raw_value(&json!({ "seq": 1 })).unwrap()),
+    }
+}
+
+async fn node(request: Request<Incoming>, seen: &Mutex<Vec<Command>>) -> Response<Full<Bytes>> {
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let Batch { commands } = serde_json::from_slice(&body).unwrap();
+    let answers = Answers { answers: commands.iter().map(answer).collect() };
+    seen.lock().unwrap().extend(commands);
+    Response::new(serde_json::to_vec(&answers).unwrap().into())
+}
+
+async fn world(limits: Limits) -> World {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let api = Arc::<Mutex<Vec<Command>>>::default();
+    let seen = Arc::clone(&api);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                let service = service_fn(async |request| Ok::<_, Infallible>(node(request, &seen).await));
+                let serving = hyper::server::conn::http1::Builder::new();
+                drop(serving.serve_connection(TokioIo::new(stream), service).await);
+            });
+        }
+    });
+    let (nodes, tokens) = (Arc::new(Nodes::new(vec![url])), Tokens::new(&[7; 32]));
+    let (sender, hub) = mpsc::unbounded_channel();
+    let origins = Origins::new(Vec::new());
+    let chat = Chat {
+        api: Arc::new(ApiClient::new(Arc::clone(&nodes), tokens.clone(), MINUTE)),
+        tokens,
+        hub: sender,
+        edge: Edge { cors: Cors::new(origins.clone()), proxy: Proxy::new(nodes, TrustedProxies::default()) },
+        gate: Gate::new(origins, TrustedProxies::default(), &limits),
+        rates: Rates::new(&limits),
+        node: None,
+    };
+    World { chat: Arc::new(chat), hub, api }
+}
+
+/// A client that was let in.
+fn client(user: Id) -> (Socket, Member) {
+    let socket = Socket::detached(Wire::Plain, Config::default()).unwrap();
+    assert!(socket.accept());
+    socket.drain();
+    (socket, Member { user, admitted: Arc::new(AtomicBool::new(true)) })
+}
+
+impl World {
+    fn say(&self, (socket, member): &(Socket, Member), name: &str, payload: &Value, ack: Option<u64>) {
+        let payload = payload.to_string();
+        let event =
+            ClientEvent { name: name.into(), payload: &payload, args: &payload, attachments: &[], ack };
+        self.chat.command(socket, member, &event);
+    }
+
+    /// Says something, and what is answered.
+    async fn ask(&self, client: &(Socket, Member), name: &str, payload: &Value) -> Value {
+        self.say(client, name, payload, Some(1));
+        self.heard(client, 1).await.remove(0)
+    }
+
+    /// The next frames that a client is sent.
+    async fn heard(&self, (socket, _): &(Socket, Member), count: usize) -> Vec<Value> {
+        let mut frames = Vec::new();
+        let all = async {
+            while frames.len() < count {
+                frames.extend(socket.drain().iter().map(|frame| json(frame)));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(MINUTE, all).await.expect("they are sent");
+        frames
+    }
+}
+
+/// What a text frame says; an acknowledgement without its wrapping.
+fn json(frame: &[u8]) -> Value {
+    assert_eq!(frame[0], 0x81, "a text");
+    let text = &frame[if frame[1] == 126 { 4 } else { 2 }..];
+    let mut array: Value = serde_json::from_slice(text).unwrap();
+    if array[0] == "ack" { array[1].take() } else { array }
+}
+
+fn error(code: &str, message: &str) -> Value {
+    json!({ "ok": false, "error": { "code": code, "message": message } })
+}
+
+#[tokio::test]
+async fn nothing_is_taken_from_a_client_that_is_not_let_in_yet() {
+    let mut world = world(Limits::default()).await;
+    let client = client(Id::mint());
+    client.1.admitted.store(false, Ordering::Relaxed);
+    let payload = json!({ "conversationId": Id::mint(), "isTyping": true, "status": "away" });
+    for name in ["message:send", "message:read", "conversation:typing", "user:status", "user:connect", "x"] {
+        let answer = world.ask(&client, name, &payload).await;
+        assert_eq!(answer, error("unauthorized", "Not connected yet"), "{name}");
+    }
+    assert!(world.hub.try_recv().is_err() && world.api.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn typing_and_status_are_for_the_hub() {
+    let mut world = world(Limits::default()).await;
+    let (ada, conversation) = (Id::mint(), Id::mint());
+    let client = client(ada);
+    let typing = json!({ "conversationId": conversation, "isTyping": true });
+    assert_eq!(world.ask(&client, "conversation:typing", &typing).await, json!({ "ok": true }));
+    let told = world.hub.try_recv().unwrap();
+    assert!(matches!(told, hub::Command::Typing { user, conversation: c, is_typing: true, .. }
+        if user == ada && c == conversation));
+    for (status, is) in
+        [("online", Presence::Online), ("away", Presence::Away), ("offline", Presence::Offline)]
+    {
+        let answer = world.ask(&client, "user:status", &json!({ "status": status })).await;
+        assert_eq!(answer, json!({ "ok": true, "status": status }));
+        let told = world.hub.try_recv().unwrap();
+        assert!(matches!(told, hub::Command::Status { socket, user, presence }
+            if socket == client.0.id() && user == ada && presence == is));
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_read_over_and_over_goes_to_the_api_once() {
+    let world = world(Limits::default()).await;
+    let (ada, message) = (Id::mint(), Id::mint());
+    let (tab, other) = (client(ada), client(ada));
+    let read = json!({ "messageId": message, "conversationId": Id::mint() });
+    for _ in 0..5 {
+        world.say(&tab, "message:read", &read, Some(1));
+        world.say(&other, "message:read", &read, None);
+    }
+    world.say(&tab, "message:read", &json!({ "messageId": Id::mint() }), Some(2));
+    let expected = json!({ "ok": true, "read": { "seq": 1 } });
+    assert_eq!(world.heard(&tab, 6).await, vec![expected; 6]);
+    let seen = world.api.lock().unwrap();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(matches!(&seen[0], Command::Read { user, message: m } if *user == ada && *m == message));
+    assert!(other.0.drain().is_empty());
+}
+
+#[tokio::test]
+async fn a_newer_token_is_taken_once_the_api_has_vouched_for_it() {
+    let mut world = world(Limits::default()).await;
+    let ada = Id::mint();
+    let client = client(ada);
+    let sign = |user, generation| world.chat.tokens.sign(user, generation, MINUTE).unwrap();
+    let refused = error("unauthorized", "Authentication error");
+    for (whose, token) in
+        [("somebody else's", sign(Id::mint(), 0)), ("an ended", sign(ada, 1)), ("no", "x".to_owned())]
+    {
+        let payload = json!({ "token": token });
+        assert_eq!(world.ask(&client, "user:connect", &payload).await, refused, "{whose} token");
+        world.say(&client, "user:connect", &payload, None);
+        let told = world.heard(&client, 1).await;
+        assert_eq!(told, [json!(["error", { "message": "Authentication error" }])], "{whose} token");
+    }
+    assert!(world.hub.try_recv().is_err(), "the hub is told of none of them");
+    let payload = json!({ "token": sign(ada, 0) });
+    assert_eq!(world.ask(&client, "user:connect", &payload).await, json!({ "ok": true }));
+    let told = world.hub.try_recv().unwrap();
+    assert!(matches!(told, hub::Command::Refreshed { user, generation: 0, .. } if user == ada));
+}
+
+#[tokio::test]
+async fn one_command_too_many_is_refused_and_who_does_not_stop_is_closed() {
+    let rate = Rate { count: 2, per: Duration::from_secs(60 * 60) };
+    let world = world(Limits { command_rate_per_connection: rate, ..Limits::default() }).await;
+    let client = client(Id::mint());
+    let status = json!({ "status": "away" });
+    for _ in 0..2 {
+        assert_eq!(world.ask(&client, "user:status", &status).await["ok"], true);
+    }
+    let answer = world.ask(&client, "user:status", &status).await;
+    assert_eq!(answer, error("too_many_requests", "Too many commands; try again in 1800s"));
+    world.say(&client, "message:send", &json!({}), None);
+    let told = world.heard(&client, 1).await;
+    assert_eq!(told, [json!(["error", { "message": "Failed to send message" }])]);
+    for name in ["message:read", "conversation:typing", "user:status", "anything"].iter().cycle().take(18) {
+        world.say(&client, name, &status, None);
+    }
+    assert!(client.0.drain().is_empty(), "the others are dropped");
+    world.say(&client, "user:status", &status, Some(1));
+    let [frame] = &client.0.drain()[..] else { panic!("one frame") };
+    assert_eq!((frame[0], u16::from_be_bytes([frame[2], frame[3]])), (0x88, close::TOO_MANY));
+}

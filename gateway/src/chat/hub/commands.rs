@@ -1,0 +1,125 @@
+//! What the application tells the hub.
+
+use std::time::Instant;
+
+use protocol::Id;
+use protocol::bus::{Typing, Uplink};
+use protocol::code::close;
+
+use super::members::Member;
+use super::{Command, Hub, Resume, metrics};
+use crate::chat::presence::Change;
+use crate::metrics::{METRICS, Policy};
+use crate::transport::Socket;
+
+impl Hub {
+    /// Does what the application says. Costs no more than a look at each socket of one user.
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Open { socket, user, generation, resume, admitted } => {
+                self.open(user, Member::new(socket, generation, resume, admitted), resume);
+            }
+            Command::Vouched { socket, user } => {
+                if let Some(member) = self.member(user, socket) {
+                    member.vouched();
+                    self.admit(user);
+                }
+            }
+            Command::Refreshed { socket, user, generation } => {
+                if let Some(member) = self.member(user, socket) {
+                    member.refreshed(generation);
+                }
+            }
+            Command::Status { socket, user, presence } => {
+                if let Some(member) = self.member(user, socket).filter(|member| member.is_admitted()) {
+                    member.presence = presence;
+                    self.appraise(user);
+                }
+            }
+            Command::Typing { socket, user, conversation, is_typing } => {
+                if self.member(user, socket).is_some_and(|member| member.is_admitted()) {
+                    let typing = Typing { user, conversation, is_typing };
+                    if self.typists.say(&typing, socket, Instant::now()) {
+                        self.tell_typing(typing);
+                    }
+                }
+            }
+            Command::Close { socket, user } => self.remove(user, socket, |_| {}),
+        }
+    }
+
+    fn open(&mut self, user: Id, mut member: Member, resume: Option<Resume>) {
+        if let Some(Resume { recovery, .. }) = resume {
+            self.replace(user, recovery.session);
+        }
+        let sockets = self.users.get(&user).map_or(0, |entry| entry.members.len());
+        if sockets >= self.settings.connections_per_user {
+            METRICS.refused(Policy::UserConnections);
+            return member.socket.close(close::TOO_MANY, "too many connections of one user");
+        }
+        let entry = self.users.entry(user).or_default();
+        // The streamer sends the events of a user who is live. A socket that is owed nothing takes them up where they are.
+        let is_known = entry.members.iter().any(|member| member.is_live());
+        match self.link.position().filter(|_| is_known && resume.is_none()) {
+            Some(position) => member.go_live(position),
+            None => self.joining.push(user),
+        }
+        entry.add(member);
+    }
+
+    /// A client comes back: its earlier connection is closed, or it would be told on both.
+    fn replace(&mut self, user: Id, session: Id) {
+        let Some(entry) = self.users.get(&user) else { return };
+        let earlier = entry.members.iter().find(|member| member.is_of(session));
+        if let Some(socket) = earlier.map(|member| member.socket.id()) {
+            metrics::METRICS.replaced.inc();
+            self.remove(user, socket, |socket| socket.close(close::REPLACED, "connected again"));
+        }
+    }
+
+    fn member(&mut self, user: Id, socket: u64) -> Option<&mut Member> {
+        self.users.get_mut(&user)?.find(socket)
+    }
+
+    /// Admits the sockets of a user that are ready.
+    pub(super) fn admit(&mut self, user: Id) {
+        let position = self.link.position();
+        let Some(entry) = self.users.get_mut(&user) else { return };
+        for member in entry.members.iter_mut().filter(|member| member.is_ready()) {
+            member.admit(&self.settings.tokens, user, position);
+        }
+        self.appraise(user);
+    }
+
+    /// Forgets a socket, if it is (still) there, with a last word to it.
+    pub(super) fn remove(&mut self, user: Id, socket: u64, farewell: impl FnOnce(&Socket)) {
+        let Some(entry) = self.users.get_mut(&user) else { return };
+        let Some(index) = entry.members.iter().position(|member| member.socket.id() == socket) else {
+            return;
+        };
+        farewell(&entry.members.remove(index).socket);
+        for conversation in self.typists.leave(user, socket) {
+            self.tell_typing(Typing { user, conversation, is_typing: false });
+        }
+        self.appraise(user);
+        if self.users.get(&user).is_some_and(|entry| entry.members.is_empty()) {
+            self.users.remove(&user);
+            self.leaving.push(user);
+        }
+    }
+
+    /// Tells what a user is here, if that has changed.
+    fn appraise(&mut self, user: Id) {
+        let Some(entry) = self.users.get_mut(&user) else { return };
+        let presence = entry.presence();
+        if presence != entry.told {
+            entry.told = presence;
+            // Whoever tells the api ends only after the hub.
+            let _ = self.presence.send(Change { user, presence });
+        }
+    }
+
+    pub(super) fn tell_typing(&self, typing: Typing) {
+        self.send(Uplink::Typing { gateway: self.gateway, typing });
+    }
+}
