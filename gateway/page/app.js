@@ -1,10 +1,15 @@
 // The page: who is signed in, which screen shows, and how the parts hear of each other.
 //
-//   rest.js      the REST API             socket.js   the live connection
-//   chat.js      what the page knows      timeline.js the messages of one conversation
+//   rest.js      the REST API               socket.js    the live connection
+//   chat.js      what the page knows        sync.js      when the server is asked anew
+//   history.js   messages that were loaded  timeline.js  those of one conversation
+//   unread.js    how many are unread        reads.js     who has read what
+//   presence.js  who is there               typing.js    who is typing
 //   outbox.js    messages on their way
-//   sidebar.js   the left pane            thread.js   the right pane
-//   people.js    search and groups        dom.js, text.js   helpers
+//   sidebar.js   the left pane              status.js    the state of the connection
+//   thread.js    the right pane             bubble.js    one message
+//   composer.js  where one writes           people.js    search and groups
+//   dom.js, text.js   helpers
 
 import { Chat } from "./chat.js";
 import { byId } from "./dom.js";
@@ -12,6 +17,7 @@ import { GroupDialog, PeopleSearch } from "./people.js";
 import { Rest } from "./rest.js";
 import { Sidebar } from "./sidebar.js";
 import { Connection } from "./socket.js";
+import { ConnectionStatus } from "./status.js";
 import { summaryOf, titleOf } from "./text.js";
 import { Thread } from "./thread.js";
 
@@ -80,9 +86,11 @@ function enter({ user: me, token }) {
 
   const screen = new AbortController();
   const { signal } = screen;
-  const ended = () => {
+  const ended = (message, elsewhere) => {
     // A late answer to this session must not end the next one.
-    if (!signal.aborted) signOut("Your session has ended. Please sign in again.");
+    if (signal.aborted) return;
+    const reason = elsewhere ? "You were signed out: this session was ended elsewhere, or its time is over." : "Your session has ended.";
+    signOut(`${reason} Please sign in again.`);
   };
   const rest = new Rest(token, ended);
   const draw = coalesced(() => render(), signal);
@@ -98,7 +106,8 @@ function enter({ user: me, token }) {
     onRefused: ended,
   });
   const sidebar = new Sidebar(me, goTo);
-  const thread = new Thread(me, chat);
+  const status = new ConnectionStatus(chat.connection, signal);
+  const thread = new Thread(me, chat, showNotice);
   const dialog = new GroupDialog(me, rest, chat, goTo, showNotice);
   const search = new PeopleSearch(byId("search"), byId("search-results"), {
     rest,
@@ -110,6 +119,7 @@ function enter({ user: me, token }) {
 
   function render() {
     byId("chat").dataset.pane = chat.conversations.has(chat.openId) ? "thread" : "list";
+    status.render(chat.comeback);
     sidebar.render(chat);
     thread.render();
     dialog.refresh();
@@ -131,6 +141,7 @@ function enter({ user: me, token }) {
 
   addEventListener("hashchange", showAddressed, { signal });
   addEventListener("beforeunload", (event) => chat.outbox.entries.length > 0 && event.preventDefault(), { signal });
+  addEventListener("pagehide", () => chat.leaving(), { signal });
   document.addEventListener("visibilitychange", () => !document.hidden && chat.onVisible(), { signal });
   byId("back").addEventListener("click", () => goTo(null), { signal });
   byId("sign-out").addEventListener("click", () => signOut(""), { signal });
@@ -156,15 +167,21 @@ function goTo(id) {
   dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
+/** Of any number of calls does one; in a busy room it leaves the browser at least two thirds of the time. */
 function coalesced(action, signal) {
   let due = false;
+  let took = 0;
   return () => {
     if (due) return;
     due = true;
-    setTimeout(() => {
+    const draw = () => {
       due = false;
-      if (!signal.aborted) action();
-    }, FRAME_MS);
+      if (signal.aborted) return;
+      const begin = performance.now();
+      action();
+      took = performance.now() - begin;
+    };
+    setTimeout(draw, Math.max(FRAME_MS, 2 * took));
   };
 }
 

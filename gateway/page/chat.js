@@ -1,28 +1,33 @@
 // What the page knows: the user's conversations and the messages loaded so far, kept up with the server.
 //
-// Events may come twice, late or not at all (the connection was down); the REST API and each conversation's
-// `seq` put that right. This file holds that logic and draws nothing.
+// Events may come twice, late or not at all (the connection was down, and could not be recovered); the REST API and
+// each conversation's `seq` put that right. This file holds that logic and draws nothing.
 
+import { History } from "./history.js";
 import { Outbox } from "./outbox.js";
-import { Timeline } from "./timeline.js";
+import { Attendance, Presence } from "./presence.js";
+import { ReadMarks, Receipts } from "./reads.js";
+import { Sync } from "./sync.js";
+import { newer } from "./timeline.js";
+import { TypingSignal, Typists } from "./typing.js";
+import { Unread } from "./unread.js";
 
-const PAGE = 50;
-/** Further behind than this, a conversation starts over from its newest page instead of catching up. */
-const MAX_CATCH_UP = 500;
-/** A gap mostly closes by itself, when an acknowledgement has overtaken the event stream: wait a little. */
-const GAP_PATIENCE_MS = 250;
-/** At most one read mark a second, however fast messages arrive. */
-const READ_INTERVAL_MS = 1_000;
-const RETRY_MS = 2_000;
-const MAX_UNREAD = 999;
+/** Lists show no more participants than this; and above it, readers are counted and not named. */
+const SMALL = 32;
+/** In a large group, how many have read is asked for at most this often. */
+const RECOUNT_MS = 3_000;
 
 export class Chat {
-  /** By id. Beside the server's fields, `counted` is the `seq` up to which `unreadCount` is right. */
+  /** By id. Beside the server's fields, `whole` tells that all participants are there; see unread.js for the others. */
   conversations = new Map();
-  /** By conversation; only of those that were opened. */
-  timelines = new Map();
   /** Own messages that are not stored yet. */
   outbox;
+  presence = new Presence();
+  receipts = new Receipts();
+  typists = new Typists(() => this.#changed());
+  /** Says that the user is typing. */
+  typing;
+  connection;
   /** The conversation on the screen. */
   openId = null;
   /** Whether the list of conversations has arrived once. */
@@ -30,37 +35,64 @@ export class Chat {
 
   #me;
   #rest;
-  #connection;
   #handlers;
-  #heldEvents = null;
-  #syncAgain = false;
-  #syncTimer;
-  #filling = new Set();
-  #readTimer;
-  #toMarkRead = new Map();
-  #stopped = false;
+  #history;
+  #unread;
+  #marks;
+  #attendance;
+  #sync;
+  #recountTimer = null;
+  #stopped = new AbortController();
 
   /**
    * @param me the signed-in user
    * @param rest an authenticated Rest
    * @param connect makes the Connection with the handlers it is given
-   * @param handlers `{onChange(), onNotice(text), onArrival(message, conversation), onClosed(), onRefused(message)}`
+   * @param handlers `{onChange(), onNotice(text), onArrival(message, conversation), onClosed(), onRefused(message, ended)}`
    */
   constructor(me, rest, connect, handlers) {
     this.#me = me;
     this.#rest = rest;
     this.#handlers = handlers;
-    this.#connection = connect({
-      onState: () => this.#changed(),
-      onOnline: () => this.#onOnline(),
-      onEvent: (name, payload) => this.#onEvent(name, payload),
-      onRefused: (message) => handlers.onRefused(message),
+    this.#history = new History(rest, {
+      lastSeq: (id) => this.conversations.get(id)?.lastMessage?.seq ?? 0,
+      isOpen: (id) => id === this.openId,
+      onPage: (id, page) => this.#paged(id, page),
+      onTrouble: (error, retry) => this.#sync.trouble(error, retry),
     });
-    this.outbox = new Outbox(this.#connection, (message) => this.#acknowledged(message), () => this.#changed());
+    this.#sync = new Sync(
+      {
+        loadList: () => this.#loadList(),
+        apply: (name, payload) => this.#apply(name, payload),
+        finish: () => this.#finishSync(),
+        ask: (id) => this.#ask(id),
+        isOnline: () => this.connection.state === "online",
+        onNotice: handlers.onNotice,
+        onChange: () => this.#changed(),
+      },
+      this.#stopped.signal,
+    );
+    this.#unread = new Unread(me, (id) => this.timelines.get(id), (id) => this.refresh(id));
+    this.connection = connect({
+      onState: () => this.#changed(),
+      onOnline: (recovered) => this.#onOnline(recovered),
+      onEvent: (name, payload) => this.#sync.event(name, payload),
+      onRefused: handlers.onRefused,
+    });
+    this.outbox = new Outbox(this.connection, (message) => this.#acknowledged(message), () => this.#changed());
+    this.typing = new TypingSignal(this.connection);
+    this.#marks = new ReadMarks(this.connection);
+    this.#attendance = new Attendance(this.connection, this.#stopped.signal);
   }
 
-  get connectionState() {
-    return this.#connection.state;
+  /** By conversation; only of those that were opened. */
+  get timelines() {
+    return this.#history.timelines;
+  }
+
+  /** How the last return of the connection went; see sync.js. */
+  get comeback() {
+    return this.#sync.comeback;
   }
 
   /** Newest activity first. */
@@ -74,16 +106,24 @@ export class Chat {
     return [...this.conversations.values()].reduce((sum, conversation) => sum + conversation.unreadCount, 0);
   }
 
-  stop() {
-    this.#stopped = true;
-    this.#connection.stop();
-    clearTimeout(this.#syncTimer);
-    clearTimeout(this.#readTimer);
+  /** The page may be gone in a moment. */
+  leaving() {
+    this.typing.stop();
+    this.#marks.flush();
   }
 
-  // ---- Conversations -------------------------------------------------------------------------------
+  stop() {
+    this.leaving();
+    this.#stopped.abort();
+    this.connection.stop();
+    this.typists.clear();
+    clearTimeout(this.#recountTimer);
+  }
+
+  // ---- What the user does --------------------------------------------------------------------------
 
   open(id) {
+    if (id !== this.openId) this.typing.stop();
     this.openId = id;
     if (id !== null && this.conversations.has(id)) this.#load(id);
     this.#changed();
@@ -102,21 +142,64 @@ export class Chat {
     else this.#forget(id);
   }
 
-  /** The page came into view again: what was on the screen unseen is read now. */
-  onVisible() {
-    this.#connection.hurry();
-    this.#readOpen();
+  /** Changes the text of one's own message. */
+  async edit(message, content) {
+    const { content: stored, updatedAt, editedAt } = await this.#rest.editMessage(message._id, content);
+    this.#change(message.conversationId, message._id, { content: stored, updatedAt, editedAt });
   }
+
+  /** Deletes one's own message. */
+  async remove(message) {
+    await this.#rest.deleteMessage(message._id);
+    this.#change(message.conversationId, message._id, { ...TOMBSTONE });
+  }
+
+  /** One's own newest message of the open conversation. */
+  lastOwn() {
+    const own = (message) => message.sender._id === this.#me._id && !message.isDeleted && message.content !== "";
+    return this.timelines.get(this.openId)?.messages.findLast(own);
+  }
+
+  /** Messages of the open conversation up to `seq` are before the user's eyes. */
+  seen(seq) {
+    const conversation = this.conversations.get(this.openId);
+    const timeline = this.timelines.get(this.openId);
+    // With a gap before it, something unread is not on the screen yet.
+    if (!conversation?.unreadCount || !timeline?.loaded || timeline.top < conversation.counted) return;
+    if (document.visibilityState !== "visible") return;
+    const before = timeline.messages.slice(0, timeline.indexAfter(seq));
+    const last = before.findLast((message) => !message.isDeleted);
+    if (!last || last.seq <= conversation.read) return;
+    this.#marks.mark(this.openId, last);
+    this.#unread.readUpTo(conversation, last.seq);
+    this.#changed();
+  }
+
+  /** Loads the page of messages before the first one of the open conversation. */
+  loadOlder() {
+    return this.#history.loadOlder(this.openId);
+  }
+
+  /** The page came into view again. */
+  onVisible() {
+    this.connection.hurry();
+    this.#changed();
+  }
+
+  /** Asks for one conversation anew: all its participants, what they are now, and how much is unread. */
+  refresh(id) {
+    return this.#sync.one(id);
+  }
+
+  // ---- Conversations -------------------------------------------------------------------------------
 
   #merge(update) {
     const known = this.conversations.get(update._id);
-    this.conversations.set(update._id, {
-      unreadCount: 0,
-      counted: update.lastMessage?.seq ?? 0,
-      ...update,
-      ...(known && { unreadCount: known.unreadCount, counted: known.counted }),
-      lastMessage: newest(known?.lastMessage, update.lastMessage),
-    });
+    const { fresh, ...counts } = known ?? this.#unread.counted(undefined, { unreadCount: 0, ...update });
+    const { counted, read, unreadCount } = counts;
+    const lastMessage = newest(known?.lastMessage, update.lastMessage);
+    this.conversations.set(update._id, { ...update, whole: true, counted, read, unreadCount, fresh, lastMessage });
+    this.presence.learn(update.participants);
     this.#changed();
     return update._id;
   }
@@ -125,55 +208,93 @@ export class Chat {
     this.conversations.delete(id);
     this.timelines.delete(id);
     this.outbox.discard(id);
+    this.receipts.forget(id);
+    this.typists.clear(id);
+    this.#marks.forget(id);
     if (this.openId === id) this.#handlers.onClosed();
     this.#changed();
   }
 
-  // ---- Live events and catching up -----------------------------------------------------------------
-
-  #onOnline() {
-    this.outbox.resend();
-    this.#sync();
+  async #load(id) {
+    const conversation = this.conversations.get(id);
+    if (!conversation.whole) this.refresh(id);
+    else if (conversation.type === "direct") this.presence.ask(this.#rest, conversation, this.#me).then(() => this.#changed());
+    await this.#history.load(id);
+    this.#changed();
   }
 
-  #onEvent(name, payload) {
-    // While the list is on its way, events wait: then each is either in the list or comes after it, and
-    // no unread message is counted twice or not at all.
-    if (this.#heldEvents) this.#heldEvents.push([name, payload]);
-    else this.#apply(name, payload);
-  }
+  // ---- Events --------------------------------------------------------------------------------------
 
   #apply(name, payload) {
     if (name === "message:new") this.#applyMessage(payload);
+    else if (name === "message:update") this.#applyEdit(payload);
+    else if (name === "message:delete") this.#applyDelete(payload);
+    else if (name === "message:read") this.#applyRead(payload);
     else if (name === "conversation:update") this.#applyUpdate(payload);
-    else if (name === "error") this.#handlers.onNotice(payload.message);
+    else if (name === "conversation:typing") this.#applyTyping(payload);
+    else if (name === "user:status") this.presence.apply(payload);
+    this.#changed();
   }
 
   #applyUpdate(update) {
-    if (!update.participants.some((user) => user._id === this.#me._id)) {
+    if (!update.isActive || !update.participants.some((user) => user._id === this.#me._id)) {
       this.#forget(update._id);
       return;
     }
+    const known = this.conversations.get(update._id);
     // Of a conversation that others made, the last message and the unread count are still to be asked for.
-    if (!this.conversations.has(update._id)) this.#syncSoon(0);
+    if (!known) this.#sync.soon();
+    if (known?.whole) {
+      const before = new Set(known.participants.map((user) => user._id));
+      const joined = update.participants.filter((user) => !before.has(user._id));
+      for (const { _id } of joined) this.receipts.joined(update._id, _id, known.counted);
+    }
     this.#merge(update);
   }
 
   #applyMessage(message) {
     const conversation = this.conversations.get(message.conversationId);
     if (!conversation) {
-      this.#syncSoon(0);
+      this.#sync.soon();
       return;
     }
-    if (message.seq > conversation.counted) {
-      conversation.counted = message.seq;
-      if (message.sender._id !== this.#me._id) {
-        conversation.unreadCount = Math.min(conversation.unreadCount + 1, MAX_UNREAD);
-        this.#handlers.onArrival(message, conversation);
-      }
-    }
+    this.typists.stopped(message.conversationId, message.sender._id);
+    if (this.#unread.arrived(conversation, message)) this.#handlers.onArrival(message, conversation);
     this.#place(message, conversation);
-    if (message.conversationId === this.openId) this.#readOpen();
+  }
+
+  #applyEdit({ conversationId, messageId, content, updatedAt, editedAt }) {
+    this.#change(conversationId, messageId, { content, updatedAt, editedAt });
+  }
+
+  #applyDelete({ conversationId, messageId, seq, userId, deletedAt }) {
+    this.#change(conversationId, messageId, { ...TOMBSTONE, updatedAt: deletedAt });
+    const conversation = this.conversations.get(conversationId);
+    if (conversation && userId !== this.#me._id) this.#unread.deleted(conversation, seq);
+  }
+
+  #applyRead(read) {
+    const conversation = this.conversations.get(read.conversationId);
+    if (!conversation) return;
+    if (read.userId === this.#me._id) {
+      this.#unread.readUpTo(conversation, read.seq);
+      return;
+    }
+    this.receipts.apply(read);
+    const large = conversation.participants.length > SMALL || !conversation.whole;
+    if (large && read.conversationId === this.openId) this.#recountSoon(this.openId);
+  }
+
+  #applyTyping(typing) {
+    if (typing.userId !== this.#me._id && this.conversations.has(typing.conversationId)) this.typists.apply(typing);
+  }
+
+  /** In a large group an event tells that somebody has read, but not who else. */
+  #recountSoon(id) {
+    this.#recountTimer ??= setTimeout(() => {
+      this.#recountTimer = null;
+      if (id === this.openId) this.#history.recount(id);
+    }, RECOUNT_MS);
   }
 
   /** Puts a committed message where it belongs, and takes it out of the outbox if it came from there. */
@@ -184,7 +305,7 @@ export class Chat {
     conversation.lastMessage = newest(conversation.lastMessage, message);
     const timeline = this.timelines.get(message.conversationId);
     timeline?.add(message);
-    if (timeline?.hasGap) this.#fillSoon(message.conversationId);
+    if (timeline?.hasGap) this.#history.fillSoon(message.conversationId);
     this.#changed();
   }
 
@@ -193,38 +314,39 @@ export class Chat {
     if (conversation) this.#place(message, conversation);
   }
 
-  #syncSoon(delay) {
-    clearTimeout(this.#syncTimer);
-    this.#syncTimer = setTimeout(() => this.#sync(), delay);
-  }
-
-  /** Loads the list of conversations anew, and what is missing of their messages. */
-  async #sync() {
-    clearTimeout(this.#syncTimer);
-    if (this.#heldEvents) {
-      this.#syncAgain = true;
-      return;
-    }
-    this.#heldEvents = [];
-    this.#syncAgain = false;
-    try {
-      await this.#loadList();
-      if (this.#syncAgain) this.#syncSoon(0);
-    } catch (error) {
-      this.#retryLater(error, () => this.#syncSoon(retryDelay(error)));
-    }
-    if (this.#stopped) return;
-    const events = this.#heldEvents;
-    this.#heldEvents = null;
-    events.forEach(([name, payload]) => this.#apply(name, payload));
-    for (const id of this.timelines.keys()) this.#catchUp(id);
-    if (this.ready && this.openId !== null) this.#openAfterSync();
+  /** Changes a message wherever it is shown. */
+  #change(conversationId, messageId, fields) {
+    this.timelines.get(conversationId)?.change(messageId, fields);
+    const conversation = this.conversations.get(conversationId);
+    const last = conversation?.lastMessage;
+    if (last?._id === messageId) conversation.lastMessage = newer(last, { ...last, ...fields });
     this.#changed();
   }
 
-  #openAfterSync() {
-    if (!this.conversations.has(this.openId)) this.#handlers.onClosed();
-    else this.#load(this.openId);
+  /** Messages have come by REST. */
+  #paged(id, page) {
+    this.receipts.absorb(id, page);
+    for (const { clientMessageId, sender } of page) {
+      if (clientMessageId && sender._id === this.#me._id) this.outbox.settle(clientMessageId);
+    }
+    this.#changed();
+  }
+
+  // ---- Catching up ---------------------------------------------------------------------------------
+
+  #onOnline(recovered) {
+    this.typists.clear();
+    this.outbox.resend();
+    this.#marks.resend();
+    this.#attendance.connected();
+    this.#sync.online(recovered);
+  }
+
+  async #finishSync() {
+    const id = this.openId;
+    if (id !== null && !this.conversations.has(id)) this.#handlers.onClosed();
+    else if (id !== null) this.#load(id);
+    await this.#history.catchUp();
   }
 
   async #loadList() {
@@ -234,11 +356,11 @@ export class Chat {
     for (const conversation of list) {
       const known = this.conversations.get(conversation._id);
       const lastMessage = newest(known?.lastMessage, conversation.lastMessage);
-      this.conversations.set(conversation._id, {
-        ...conversation,
-        lastMessage,
-        counted: conversation.lastMessage?.seq ?? 0,
-      });
+      const whole = conversation.participants.length < SMALL;
+      const counts = this.#unread.counted(known, conversation);
+      this.conversations.set(conversation._id, { ...conversation, whole, lastMessage, ...counts });
+      this.presence.learn(conversation.participants);
+      if (conversation.lastMessage) this.receipts.absorb(conversation._id, [conversation.lastMessage]);
     }
     // One that was made while the list was on its way is not in it; it was not known before either.
     for (const id of before) {
@@ -247,134 +369,27 @@ export class Chat {
     this.ready = true;
   }
 
-  #catchUp(id) {
-    const timeline = this.timelines.get(id);
-    if (!timeline.loaded) return;
-    const behind = (this.conversations.get(id)?.lastMessage?.seq ?? 0) - timeline.top;
-    if (behind <= MAX_CATCH_UP) {
-      this.#fill(id);
-    } else {
-      this.timelines.delete(id);
-      if (id === this.openId) this.#load(id);
-    }
-  }
-
-  #fillSoon(id) {
-    setTimeout(() => this.timelines.get(id)?.hasGap && this.#fill(id), GAP_PATIENCE_MS);
-  }
-
-  /** Asks for everything after what is known without a gap, until there is no more. */
-  async #fill(id) {
-    const timeline = this.timelines.get(id);
-    const last = this.conversations.get(id)?.lastMessage?.seq ?? 0;
-    if (!timeline?.loaded || this.#filling.has(id) || timeline.top >= last) return;
-    this.#filling.add(id);
-    try {
-      let page;
-      do {
-        page = await this.#rest.messages(id, { after: timeline.top, limit: PAGE });
-        timeline.append(page);
-        this.#changed();
-      } while (page.length === PAGE);
-    } catch (error) {
-      this.#retryLater(error, () => setTimeout(() => this.#fill(id), retryDelay(error)));
-      return;
-    } finally {
-      this.#filling.delete(id);
-    }
-    if (timeline.hasGap) this.#fillSoon(id); // More has come, out of order, while this went on.
-    if (id === this.openId) this.#readOpen();
-  }
-
-  /** Tries again if that can help; without a connection, the next one starts everything over anyway. */
-  #retryLater(error, retry) {
-    if (this.#stopped || error.status === 401) return;
-    if (this.connectionState !== "online") return;
-    this.#handlers.onNotice(error.transient ? "LinkUp is busy right now. Trying again…" : error.explanation);
-    if (error.transient) retry();
-  }
-
-  // ---- The messages of the open conversation -------------------------------------------------------
-
-  async #load(id) {
-    if (this.timelines.get(id)) {
-      this.#readOpen();
-      return;
-    }
-    const timeline = new Timeline();
-    this.timelines.set(id, timeline);
-    try {
-      timeline.start(await this.#rest.messages(id, { limit: PAGE }), PAGE);
-      this.#fill(id);
-      this.#readOpen();
-    } catch (error) {
-      this.timelines.delete(id);
-      this.#retryLater(error, () => setTimeout(() => id === this.openId && this.#load(id), retryDelay(error)));
-    }
-    this.#changed();
-  }
-
-  /** Loads the page of messages before the first one of the open conversation. */
-  async loadOlder() {
-    const id = this.openId;
-    const timeline = this.timelines.get(id);
-    const token = `older ${id}`;
-    if (!timeline?.hasOlder || this.#filling.has(token)) return;
-    this.#filling.add(token);
-    try {
-      timeline.prepend(await this.#rest.messages(id, { before: timeline.messages[0].seq, limit: PAGE }), PAGE);
-    } catch (error) {
-      this.#handlers.onNotice(error.explanation);
-      // Every movement of the scroll bar asks again: not before the server may have recovered.
-      await new Promise((resolve) => setTimeout(resolve, retryDelay(error)));
-    } finally {
-      this.#filling.delete(token);
-    }
-    this.#changed();
-  }
-
-  /** Marks the open conversation as read, if somebody can be looking at it. */
-  #readOpen() {
-    const conversation = this.conversations.get(this.openId);
-    const timeline = this.timelines.get(this.openId);
-    if (!conversation?.unreadCount || !timeline?.loaded || document.visibilityState !== "visible") return;
-    const last = timeline.messages.findLast((message) => !message.isDeleted);
-    if (!last) return;
-    conversation.unreadCount = 0;
-    this.#toMarkRead.set(this.openId, last._id);
-    if (!this.#readTimer) this.#sendRead();
-    this.#changed();
-  }
-
-  #sendRead() {
-    this.#readTimer = null;
-    if (this.#toMarkRead.size === 0 || this.#stopped) return;
-    this.#readTimer = setTimeout(() => this.#sendRead(), READ_INTERVAL_MS);
-    const marks = [...this.#toMarkRead];
-    this.#toMarkRead.clear();
-    marks.forEach(([id, messageId]) => this.#sendReadMark(id, messageId));
-  }
-
-  async #sendReadMark(id, messageId) {
-    try {
-      await this.#rest.markRead(messageId);
-    } catch (error) {
-      // Once connected again, the list tells what is still unread, and that is marked anew.
-      const retry = error.transient && this.connectionState === "online";
-      if (retry && !this.#toMarkRead.has(id)) this.#toMarkRead.set(id, messageId);
-    }
+  /** Resolves with whether the answer can be relied on. */
+  async #ask(id) {
+    const conversation = this.conversations.get(id);
+    if (!conversation) return true;
+    const readBefore = this.#unread.asked(conversation);
+    const { messages: _, unreadCount, ...answer } = await this.#rest.conversation(id);
+    if (!this.conversations.has(id)) return true;
+    this.#merge(answer);
+    return this.#unread.answered(this.conversations.get(id), readBefore, { ...answer, unreadCount });
   }
 
   #changed() {
-    if (!this.#stopped) this.#handlers.onChange();
+    if (!this.#stopped.signal.aborted) this.#handlers.onChange();
   }
 }
 
+/** What is left of a deleted message. */
+const TOMBSTONE = { isDeleted: true, content: "", attachmentUrl: undefined, editedAt: undefined };
+
 function newest(a, b) {
   if (!a || !b) return a ?? b ?? null;
-  return b.seq >= a.seq ? b : a;
-}
-
-function retryDelay(error) {
-  return error.retryAfter === null ? RETRY_MS : error.retryAfter * 1_000;
+  if (a.seq === b.seq) return newer(a, b);
+  return b.seq > a.seq ? b : a;
 }

@@ -8,13 +8,13 @@ export const byId = (id) => document.getElementById(id);
 
 /**
  * Makes an element. `properties` are set as properties, `data` and `aria` as `data-…` and `aria-…` attributes;
- * children are nodes or texts, and those that are null or false are left out.
+ * children are nodes or texts, and those that are null, undefined or false are left out.
  */
 export function element(tag, { data = {}, aria = {}, ...properties } = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   for (const [name, value] of Object.entries(data)) made.setAttribute(`data-${name}`, value);
   for (const [name, value] of Object.entries(aria)) made.setAttribute(`aria-${name}`, value);
-  made.append(...children.filter((child) => child !== null && child !== false));
+  made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 
@@ -45,6 +45,12 @@ export function avatar({ id, name, picture = null, group = false }) {
   return circle;
 }
 
+/** A dot that tells what somebody is now: `online`, `away` or `offline`. */
+export function presenceDot(status, words) {
+  const data = { testid: "presence", status };
+  return element("span", { className: "presence", title: words, data }, element("span", { className: "visually-hidden" }, words));
+}
+
 /**
  * Keeps the children of `parent` equal to a list of items, each `{key, signature, …}`. An element is made anew only
  * when its item's signature changes, so that focus, selection and scroll position survive.
@@ -61,7 +67,7 @@ export class KeyedList {
   }
 
   update(items) {
-    const focused = this.#focusedKey();
+    const focused = this.#focusedPlace();
     const keys = new Set(items.map((item) => item.key));
     for (const [key, entry] of this.#entries) {
       if (keys.has(key)) continue;
@@ -90,18 +96,20 @@ export class KeyedList {
   }
 
   /** Moving or replacing an element takes the focus from it, which would throw a keyboard user out of the list. */
-  #focusedKey() {
+  #focusedPlace() {
     const focused = document.activeElement;
     if (!this.#parent.contains(focused)) return undefined;
     for (const [key, entry] of this.#entries) {
-      if (entry.element.contains(focused)) return key;
+      if (entry.element.contains(focused)) return { key, name: focused.dataset.testid };
     }
     return undefined;
   }
 
-  #restoreFocus(key) {
-    if (key === undefined || this.#parent.contains(document.activeElement)) return;
-    const entry = this.#entries.get(key);
-    (entry?.element.querySelector("button") ?? entry?.element)?.focus({ preventScroll: true });
+  /** To what had it in the element before, or else to the first that can have it. */
+  #restoreFocus(place) {
+    if (place === undefined || this.#parent.contains(document.activeElement)) return;
+    const found = this.#entries.get(place.key)?.element;
+    const same = place.name && found?.querySelector(`[data-testid="${place.name}"]`);
+    (same || found?.querySelector("button") || found)?.focus({ preventScroll: true });
   }
 }

@@ -1,6 +1,7 @@
 // Finding people: the search in the sidebar, and the dialog in which groups are made and changed.
 
-import { avatar, byId, element } from "./dom.js";
+import { avatar, byId, element, presenceDot } from "./dom.js";
+import { presenceText } from "./text.js";
 
 const LIMIT = 20;
 const TYPING_PAUSE_MS = 200;
@@ -75,7 +76,7 @@ export class PeopleSearch {
     return element(
       "li",
       {},
-      element("button", { type: "button", className: "person", data, onclick: pick }, ...face(user, user.username)),
+      element("button", { type: "button", className: "person", data, onclick: pick }, ...face(user, user.username, user)),
     );
   }
 
@@ -148,6 +149,8 @@ export class GroupDialog {
     byId("group-submit").textContent = conversation ? "Save name" : "Create group";
     this.#renderMembers();
     this.#dialog.showModal();
+    // Of people in a group only, nobody tells when they come and go: they are asked for.
+    if (conversation) this.#chat.refresh(conversation._id);
   }
 
   close() {
@@ -160,7 +163,7 @@ export class GroupDialog {
     const current = this.#chat.conversations.get(this.#group._id);
     if (!current) {
       this.close();
-    } else if (current.participants !== this.#group.participants) {
+    } else if (current.participants !== this.#members) {
       this.#group = current;
       this.#members = current.participants;
       this.#renderMembers();
@@ -175,7 +178,7 @@ export class GroupDialog {
       return element(
         "li",
         { className: "person", data: { testid: "group-member", "user-id": user._id } },
-        ...face(user, self ? "you" : ""),
+        ...face(user, self ? "you" : "", self ? undefined : user),
         removable && !self && element("button", { ...remove, aria: { label: `Remove ${user.name}` } }, "Remove"),
       );
     });
@@ -251,9 +254,12 @@ export class GroupDialog {
 
 const ids = (users) => users.map((user) => user._id);
 
-function face(user, remarkText) {
+/** Somebody in a list; with the `presence` that is told of them. */
+function face(user, remarkText, presence) {
+  const words = presence?.status ? presenceText(presence) : "";
   return [
     avatar({ id: user._id, name: user.name, picture: user.avatar }),
+    words && presenceDot(presence.status, words),
     element("span", { className: "person-name" }, user.name),
     remarkText && element("span", { className: "person-remark" }, remarkText),
   ].filter(Boolean);

@@ -52,8 +52,17 @@ export class Rest {
     return this.#call("GET", `/api/users?${new URLSearchParams({ search, limit })}`);
   }
 
+  user(id) {
+    return this.#call("GET", `/api/users/${id}`);
+  }
+
   conversations() {
     return this.#call("GET", "/api/conversations");
+  }
+
+  /** One conversation with all its participants. */
+  conversation(id) {
+    return this.#call("GET", `/api/conversations/${id}?limit=1`);
   }
 
   createConversation(participants, name) {
@@ -69,8 +78,12 @@ export class Rest {
     return this.#call("GET", `/api/conversations/${id}/messages?${new URLSearchParams(query)}`);
   }
 
-  markRead(messageId) {
-    return this.#call("PUT", `/api/messages/${messageId}/read`);
+  editMessage(id, content) {
+    return this.#call("PUT", `/api/messages/${id}`, { content });
+  }
+
+  deleteMessage(id) {
+    return this.#call("DELETE", `/api/messages/${id}`);
   }
 
   async #call(method, path, body) {

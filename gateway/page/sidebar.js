@@ -1,15 +1,28 @@
-// The left pane: connection state, conversations, and who is signed in.
+// The left pane: conversations, and who is signed in.
 
-import { KeyedList, avatar, byId, element } from "./dom.js";
-import { others, previewOf, shortTime, titleOf } from "./text.js";
-
-const STATES = { connecting: "Connecting…", online: "Online", reconnecting: "Reconnecting…", offline: "Offline" };
+import { KeyedList, avatar, byId, element, presenceDot } from "./dom.js";
+import { others, presenceText, previewOf, shortTime, titleOf, typingText } from "./text.js";
 
 /** The picture of a conversation: the other person's, or the group's. */
 export function conversationAvatar(conversation, me) {
   const [other = me] = others(conversation, me);
   if (conversation.type === "group") return avatar({ id: conversation._id, name: "", group: true });
   return avatar({ id: other._id, name: other.name, picture: other.avatar });
+}
+
+/** What the other person of a direct conversation is now, where that is told. */
+export function partnerPresence(conversation, me, presence) {
+  const [other] = others(conversation, me);
+  // Without a status in the conversation it is not for us to know, wherever else it was told.
+  return conversation.type === "direct" && other?.status ? presence.of(other._id) : undefined;
+}
+
+/** Who is typing in a conversation, in words; empty if nobody is. */
+export function typingIn(chat, conversation, me) {
+  const ids = chat.typists.in(conversation._id);
+  if (ids.length === 0) return "";
+  const names = new Map(others(conversation, me).map((user) => [user._id, user.name]));
+  return typingText(ids.map((id) => names.get(id) ?? "Somebody"));
 }
 
 export class Sidebar {
@@ -19,26 +32,23 @@ export class Sidebar {
   /** @param onOpen called with the id of the conversation that was chosen */
   constructor(me, onOpen) {
     this.#me = me;
-    this.#list = new KeyedList(byId("conversations"), ({ conversation, open }) => this.#row(conversation, open, onOpen));
+    this.#list = new KeyedList(byId("conversations"), (item) => this.#row(item, onOpen));
     byId("me-name").textContent = me.name;
     byId("me-avatar").replaceChildren(avatar({ id: me._id, name: me.name, picture: me.avatar }));
   }
 
   render(chat) {
-    const state = byId("connection");
-    if (state.dataset.state !== chat.connectionState) {
-      state.dataset.state = chat.connectionState;
-      state.textContent = STATES[chat.connectionState];
-    }
-    const items = chat.list.map((conversation) => this.#item(conversation, chat.openId));
+    const items = chat.list.map((conversation) => this.#item(conversation, chat));
     this.#list.update(items);
     byId("no-conversations").hidden = !chat.ready || items.length > 0;
     const unread = chat.totalUnread;
     document.title = unread > 0 ? `(${unread}) LinkUp` : "LinkUp";
   }
 
-  #item(conversation, openId) {
-    const open = conversation._id === openId;
+  #item(conversation, chat) {
+    const open = conversation._id === chat.openId;
+    const typing = typingIn(chat, conversation, this.#me);
+    const presence = partnerPresence(conversation, this.#me, chat.presence);
     // Everything that the row shows; a time of day turns into a weekday when its day is over.
     const signature = JSON.stringify([
       titleOf(conversation, this.#me),
@@ -46,12 +56,14 @@ export class Sidebar {
       conversation.lastMessage && shortTime(conversation.lastMessage.createdAt),
       conversation.unreadCount,
       conversation.type === "group" || others(conversation, this.#me)[0]?.avatar,
+      typing,
+      presenceText(presence),
       open,
     ]);
-    return { key: conversation._id, signature, conversation, open };
+    return { key: conversation._id, signature, conversation, open, typing, presence };
   }
 
-  #row(conversation, open, onOpen) {
+  #row({ conversation, open, typing, presence }, onOpen) {
     const { lastMessage, unreadCount } = conversation;
     const row = element(
       "button",
@@ -63,10 +75,15 @@ export class Sidebar {
         onclick: () => onOpen(conversation._id),
       },
       conversationAvatar(conversation, this.#me),
+      presence ? presenceDot(presence.status, presenceText(presence)) : null,
       element("span", { className: "row-title" }, titleOf(conversation, this.#me)),
       lastMessage &&
         element("time", { className: "row-time", dateTime: lastMessage.createdAt }, shortTime(lastMessage.createdAt)),
-      element("span", { className: "row-preview" }, previewOf(conversation, this.#me)),
+      element(
+        "span",
+        { className: typing ? "row-preview row-typing" : "row-preview", data: { testid: "preview" } },
+        typing || previewOf(conversation, this.#me),
+      ),
       unreadCount > 0 && unreadBadge(unreadCount),
     );
     return element("li", {}, row);

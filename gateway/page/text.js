@@ -8,21 +8,59 @@ const fullDate = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeSty
 
 const DAY_MS = 86_400_000;
 
+/** Longer lists of names are cut. */
+const NAMES = 8;
+
+/** By list of participants: they are looked at for each picture of the page, and there may be a thousand. */
+const othersOf = new WeakMap();
+
 /** The other participants of a conversation. */
-export function others(conversation, me) {
-  return conversation.participants.filter((user) => user._id !== me._id);
+export function others({ participants }, me) {
+  let found = othersOf.get(participants);
+  if (!found) othersOf.set(participants, (found = participants.filter((user) => user._id !== me._id)));
+  return found;
 }
 
 /** What a conversation is called: by its name, or by the people in it. */
 export function titleOf(conversation, me) {
   if (conversation.name) return conversation.name;
-  return others(conversation, me).map((user) => user.name).join(", ") || "Just you";
+  return listOf(others(conversation, me).map((user) => user.name)) || "Just you";
 }
 
 /** The second line in a group's header. */
 export function membersOf(conversation, me) {
   if (conversation.type !== "group") return "";
-  return [...others(conversation, me).map((user) => user.name), "you"].join(", ");
+  const names = others(conversation, me).slice(0, NAMES + 1).map((user) => user.name);
+  const more = conversation.participants.length - 1 - NAMES;
+  if (more > 1) return `${names.slice(0, NAMES).join(", ")}, ${more}${conversation.whole ? "" : " or more"} others, you`;
+  return [...names, "you"].join(", ");
+}
+
+/** Names with commas between them; many of them cut short. */
+export function listOf(names) {
+  const more = names.length - NAMES;
+  return more > 1 ? `${names.slice(0, NAMES).join(", ")} and ${more} others` : names.join(", ");
+}
+
+/** Whether a conversation names its readers. */
+export function namesReaders({ participants, whole }) {
+  return whole && participants.length <= 32;
+}
+
+/** "Ada is typing…" for these names. */
+export function typingText(names) {
+  if (names.length === 0) return "";
+  if (names.length === 1) return `${names[0]} is typing…`;
+  if (names.length <= 3) return `${names.slice(0, -1).join(", ")} and ${names.at(-1)} are typing…`;
+  return `${names[0]}, ${names[1]} and ${names.length - 2} others are typing…`;
+}
+
+/** What somebody is now, in words; empty where it is not told. */
+export function presenceText(presence) {
+  if (!presence) return "";
+  if (presence.status === "online") return "Online";
+  if (presence.status === "away") return "Away";
+  return presence.lastSeen ? `Last seen ${pointInTime(presence.lastSeen)}` : "Offline";
 }
 
 /** What a message says, in one line. */
@@ -51,6 +89,13 @@ export function dayName(iso) {
   const days = daysAgo(iso);
   if (days < 1) return "Today";
   return days === 1 ? "Yesterday" : longDate.format(new Date(iso));
+}
+
+/** "today at 14:05", "yesterday at 9:30", or "on 3 May". */
+function pointInTime(iso) {
+  const days = daysAgo(iso);
+  if (days < 1) return `today at ${timeOfDay(iso)}`;
+  return days === 1 ? `yesterday at ${timeOfDay(iso)}` : `on ${shortDate.format(new Date(iso))}`;
 }
 
 /** As short as it can be understood: a time today, a weekday this week, otherwise a date. */

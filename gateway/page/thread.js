@@ -1,8 +1,10 @@
 // The right pane: the open conversation.
 
-import { KeyedList, byId, element } from "./dom.js";
-import { conversationAvatar } from "./sidebar.js";
-import { dateAndTime, dayKey, dayName, membersOf, timeOfDay, titleOf } from "./text.js";
+import { bubble, dayMark } from "./bubble.js";
+import { Composer } from "./composer.js";
+import { KeyedList, byId, presenceDot } from "./dom.js";
+import { conversationAvatar, partnerPresence, typingIn } from "./sidebar.js";
+import { dayKey, dayName, listOf, membersOf, namesReaders, presenceText, titleOf } from "./text.js";
 
 /** Messages of one author within this time stand together under one name. */
 const RUN_MS = 5 * 60_000;
@@ -11,31 +13,37 @@ const FOLLOW = 80;
 /** Closer to the start than this, older messages are loaded. */
 const LOAD_OLDER = 250;
 
-const MARKS = { sending: "Sending", sent: "Sent", failed: "Not sent" };
-
 export class Thread {
   #me;
   #chat;
   #list;
+  #composer;
+  #onNotice;
   #shownId = null;
   #shownTimeline;
   #headSignature;
-  #drafts = new Map();
+  /** The message whose choices are shown. */
+  #chosen = null;
 
-  constructor(me, chat) {
+  constructor(me, chat, onNotice) {
     this.#me = me;
     this.#chat = chat;
-    this.#list = new KeyedList(byId("messages"), (item) => (item.day ? dayMark(item) : this.#bubble(item)));
+    this.#onNotice = onNotice;
+    const actions = {
+      retry: (item) => chat.outbox.retry(item.key),
+      toggle: (item) => this.#choose(this.#chosen === item.key ? null : item.key),
+      edit: (item) => this.#edit(item),
+      remove: (item) => this.#remove(item),
+    };
+    this.#list = new KeyedList(byId("messages"), (item) => (item.day ? dayMark(item) : bubble(item, actions)));
+    this.#composer = new Composer(chat, () => {
+      this.render();
+      this.#scrollToEnd();
+    });
+    byId("messages").onkeydown = (event) => this.#onKey(event);
     byId("scroll").onscroll = () => this.#onScroll();
     byId("older").onclick = () => chat.loadOlder();
     byId("latest").onclick = () => this.#scrollToEnd();
-    byId("compose").onsubmit = (event) => this.#submit(event);
-    const composer = byId("composer");
-    composer.oninput = () => fitHeight(composer);
-    composer.onkeydown = (event) => {
-      // While an input method composes a word, Enter belongs to it.
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) this.#submit(event);
-    };
   }
 
   render() {
@@ -47,9 +55,9 @@ export class Thread {
     if (switched) this.#switchTo(conversation);
     if (!conversation) return;
     this.#renderHead(conversation);
-    this.#renderTrouble(chat.connectionState);
 
     const timeline = chat.timelines.get(conversation._id);
+    if (distanceToEnd(byId("scroll")) < FOLLOW) timeline?.trim();
     const items = this.#items(conversation, timeline?.loaded ? timeline.messages : []);
     // A conversation that has just been opened, or loaded anew, shows its end.
     const fresh = timeline?.loaded && timeline !== this.#shownTimeline;
@@ -60,6 +68,7 @@ export class Thread {
       this.#list.update(items);
     });
     this.#showLatestButton();
+    this.#seen();
   }
 
   /** Brings the keyboard to where one writes; not on a touch screen, where it would cover half of it. */
@@ -69,32 +78,26 @@ export class Thread {
   }
 
   #switchTo(conversation) {
-    const composer = byId("composer");
-    if (this.#shownId) this.#drafts.set(this.#shownId, composer.value);
     this.#shownId = conversation?._id ?? null;
+    this.#chosen = null;
     this.#list.clear();
-    composer.value = this.#drafts.get(this.#shownId) ?? "";
-    if (conversation) fitHeight(composer);
+    this.#composer.switchTo(this.#shownId);
   }
 
   #renderHead(conversation) {
+    const typing = typingIn(this.#chat, conversation, this.#me);
+    if (byId("typing").textContent !== typing) byId("typing").textContent = typing;
     const title = titleOf(conversation, this.#me);
-    const members = membersOf(conversation, this.#me);
-    const signature = JSON.stringify([conversation._id, title, members]);
+    const presence = partnerPresence(conversation, this.#me, this.#chat.presence);
+    const words = presence ? presenceText(presence) : membersOf(conversation, this.#me);
+    const signature = JSON.stringify([conversation._id, title, presence?.status, words]);
     if (signature === this.#headSignature) return;
     this.#headSignature = signature;
     byId("thread-avatar").replaceChildren(conversationAvatar(conversation, this.#me));
+    if (presence) byId("thread-avatar").append(presenceDot(presence.status, words));
     byId("thread-title").textContent = title;
-    byId("thread-subtitle").textContent = members;
+    byId("thread-subtitle").textContent = words;
     byId("members").hidden = conversation.type !== "group";
-  }
-
-  /** On a phone the list, with the state of the connection, is out of sight: trouble is told here too. */
-  #renderTrouble(state) {
-    const trouble = byId("trouble");
-    trouble.hidden = state === "online";
-    trouble.textContent =
-      state === "connecting" ? "Connecting…" : "No connection. What you write is sent as soon as it is back.";
   }
 
   #renderNote(timeline) {
@@ -107,6 +110,8 @@ export class Thread {
   #outgoing() {
     return this.#chat.outbox.of(this.#shownId);
   }
+
+  // ---- Messages ------------------------------------------------------------------------------------
 
   /** Everything in the list: stored messages by `seq`, then those on their way, with a mark at each new day. */
   #items(conversation, messages) {
@@ -122,20 +127,26 @@ export class Thread {
       const apart = Date.parse(item.createdAt) - Date.parse(previous?.createdAt);
       item.first = previous?.author !== item.author || !(apart < RUN_MS);
       item.named = group && item.first && !item.mine;
-      item.signature = JSON.stringify([item.state, item.version, item.first, item.named, item.problem]);
       items.push(item);
       previous = item;
     };
-    messages.forEach((message) => push(this.#storedItem(message)));
+    const stored = messages.map((message) => this.#storedItem(message));
+    this.#addReceipts(conversation, messages, stored);
+    stored.forEach(push);
     this.#outgoing().forEach((entry) => push(this.#outgoingItem(entry)));
+    const last = items.findLast((item) => item.changeable);
+    if (last) last.stop = true;
+    for (const item of items) item.signature ??= signatureOf(item);
     return items;
   }
 
   #storedItem(message) {
     const mine = message.sender._id === this.#me._id;
+    // The same key as while it was on its way, so that its bubble stays where it is.
+    const key = mine ? (message.clientMessageId ?? message._id) : message._id;
     return {
-      // The same key as while it was on its way, so that its bubble stays where it is.
-      key: mine ? (message.clientMessageId ?? message._id) : message._id,
+      key,
+      id: message._id,
       author: message.sender._id,
       name: message.sender.name,
       mine,
@@ -144,6 +155,9 @@ export class Thread {
       content: message.content,
       attachment: message.attachmentUrl && { url: message.attachmentUrl, type: message.contentType },
       deleted: message.isDeleted,
+      edited: message.editedAt,
+      changeable: mine && !message.isDeleted,
+      chosen: mine && !message.isDeleted && this.#chosen === key,
       version: message.updatedAt,
       createdAt: message.createdAt,
     };
@@ -154,46 +168,63 @@ export class Thread {
     return { key: clientMessageId, author: this.#me._id, mine: true, state, problem, content, createdAt };
   }
 
-  #bubble(item) {
-    const classes = ["message", item.mine && "mine", item.first && "first", item.deleted && "deleted"];
-    const data = { testid: "message", state: item.state };
-    if (item.seq !== undefined) data.seq = item.seq;
-    return element(
-      "li",
-      { className: classes.filter(Boolean).join(" "), data },
-      item.named && element("span", { className: "author" }, item.name),
-      element(
-        "div",
-        { className: "bubble" },
-        item.deleted ? "Message deleted" : attachment(item.attachment),
-        !item.deleted && element("span", { data: { testid: "message-text" } }, item.content),
-        stamp(item),
-      ),
-      item.state === "failed" && this.#failure(item),
-    );
+  /** Who has read one's own messages: under each that more people have read than the next one. */
+  #addReceipts(conversation, messages, items) {
+    const named = namesReaders(conversation);
+    const names = named && new Map(conversation.participants.map((user) => [user._id, user.name]));
+    let later = 0;
+    for (let index = items.length - 1; index >= 0; index -= 1) {
+      const item = items[index];
+      if (!item.changeable) continue;
+      const all = named ? this.#chat.receipts.readers(conversation._id, messages[index]) : [];
+      const readers = all.filter((userId) => names.has(userId));
+      const count = named ? readers.length : (messages[index].readCount ?? 1) - 1;
+      item.read = count > 0;
+      if (count > later) item.receipt = receiptText(conversation, count, named && readers.map((id) => names.get(id)));
+      later = Math.max(later, count);
+    }
   }
 
-  #failure(item) {
-    const retry = () => this.#chat.outbox.retry(item.key);
-    return element(
-      "p",
-      { className: "failure" },
-      `${item.problem} `,
-      element("button", { type: "button", className: "link", data: { testid: "retry" }, onclick: retry }, "Try again"),
-    );
-  }
-
-  #submit(event) {
-    event.preventDefault();
-    const composer = byId("composer");
-    const content = composer.value.trim();
-    if (!content) return;
-    composer.value = "";
-    composer.focus();
-    fitHeight(composer);
-    this.#chat.outbox.send(this.#shownId, content);
+  #choose(key) {
+    this.#chosen = key;
     this.render();
-    this.#scrollToEnd();
+    if (key) byId("messages").querySelector(".choices button")?.focus();
+  }
+
+  #message(item) {
+    return this.#chat.timelines.get(this.#shownId)?.messages.find((message) => message._id === item.id);
+  }
+
+  #edit(item) {
+    const message = this.#message(item);
+    this.#chosen = null;
+    this.render();
+    if (message) this.#composer.edit(message);
+  }
+
+  async #remove(item) {
+    const message = this.#message(item);
+    if (!message || !confirm("Delete this message for everybody?")) return;
+    this.#chosen = null;
+    try {
+      await this.#chat.remove(message);
+    } catch (error) {
+      this.#onNotice(error.explanation);
+    }
+    byId("composer").focus();
+    this.render();
+  }
+
+  /** The arrows walk over one's own messages, Escape closes the choices. */
+  #onKey(event) {
+    if (event.key === "Escape" && this.#chosen) {
+      this.#choose(null); // The list gives the focus to the button that showed them.
+    } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+      if (!event.target.classList.contains("more")) return;
+      const stops = [...byId("messages").querySelectorAll(".more")];
+      stops[stops.indexOf(event.target) + (event.key === "ArrowUp" ? -1 : 1)]?.focus();
+      event.preventDefault();
+    }
   }
 
   // ---- Scrolling -----------------------------------------------------------------------------------
@@ -205,7 +236,7 @@ export class Thread {
     const follow = fresh || distanceToEnd(scroll) < FOLLOW;
     // The first in view may itself be replaced, as it no longer is the first of its day: hence a few of them.
     const inView = (child) => child.offsetTop + child.offsetHeight > scroll.scrollTop;
-    const anchors = [...list.children].filter(inView).slice(0, 8);
+    const anchors = follow ? [] : [...list.children].filter(inView).slice(0, 8);
     const places = anchors.map((child) => child.offsetTop);
     change();
     const kept = anchors.findIndex((child) => child.isConnected);
@@ -216,6 +247,18 @@ export class Thread {
   #onScroll() {
     if (byId("scroll").scrollTop < LOAD_OLDER) this.#chat.loadOlder();
     this.#showLatestButton();
+    this.#seen();
+  }
+
+  /** Tells how far down the messages are on the screen. */
+  #seen() {
+    const conversation = this.#chat.conversations.get(this.#shownId);
+    if (!conversation?.unreadCount || document.visibilityState !== "visible") return;
+    const scroll = byId("scroll");
+    const edge = scroll.scrollTop + scroll.clientHeight;
+    const bubbles = [...byId("messages").querySelectorAll("[data-seq]")];
+    const last = bubbles.findLast((child) => distanceToEnd(scroll) < FOLLOW || child.offsetTop < edge);
+    if (last) this.#chat.seen(Number(last.dataset.seq));
   }
 
   #scrollToEnd() {
@@ -228,36 +271,16 @@ export class Thread {
   }
 }
 
+/** Everything that a bubble shows. */
+function signatureOf({ state, version, first, named, problem, deleted, read, receipt, chosen, stop }) {
+  return JSON.stringify([state, version, first, named, problem, deleted, read, receipt, chosen, stop]);
+}
+
+function receiptText(conversation, count, names) {
+  if (conversation.type === "direct") return "Read";
+  return names ? `Read by ${listOf(names)}` : `Read by ${count}`;
+}
+
 function distanceToEnd(scroll) {
   return scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
-}
-
-function dayMark({ day }) {
-  return element("li", { className: "day" }, element("span", {}, dayName(day)));
-}
-
-function stamp(item) {
-  return element(
-    "span",
-    { className: "stamp" },
-    element("time", { dateTime: item.createdAt, title: dateAndTime(item.createdAt) }, timeOfDay(item.createdAt)),
-    item.mine && element("span", { className: "mark", role: "img", aria: { label: MARKS[item.state] } }),
-  );
-}
-
-/** An image where the page may show it (https only), otherwise a link. */
-function attachment(attached) {
-  if (!attached) return null;
-  const { url, type } = attached;
-  if (!/^https?:\/\//.test(url)) return null;
-  const link = { href: url, target: "_blank", rel: "noopener noreferrer", className: "attachment" };
-  if (type !== "image" || !url.startsWith("https://")) return element("a", link, "Open attachment");
-  const image = { src: url, alt: "Attached image", loading: "lazy", referrerPolicy: "no-referrer" };
-  return element("a", link, element("img", image));
-}
-
-/** As high as its text, up to what the style sheet allows. */
-function fitHeight(textarea) {
-  textarea.style.height = "auto";
-  textarea.style.height = `${textarea.scrollHeight}px`;
 }

@@ -3,6 +3,10 @@
 // `seq` numbers a conversation's messages 1, 2, 3 … without a gap. So the page can tell by itself when it
 // has missed something, and ask for exactly that.
 
+/** More than this are not kept while the reader is at the end: a busy room would fill the page. */
+const MOST = 400;
+const KEPT = 200;
+
 export class Timeline {
   /** In the order of `seq`, each `_id` once. */
   messages = [];
@@ -24,6 +28,12 @@ export class Timeline {
     return this.loaded && (this.messages.at(-1)?.seq ?? 0) > this.#top;
   }
 
+  /** When anything here was last written or changed; undefined if there is nothing. */
+  get changedAt() {
+    const times = this.messages.map((message) => message.updatedAt);
+    return times.length > 0 ? times.reduce((a, b) => (a > b ? a : b)) : undefined;
+  }
+
   /** The first page: the newest `limit` messages of the conversation. */
   start(page, limit) {
     page.forEach((message) => this.#insert(message));
@@ -38,7 +48,7 @@ export class Timeline {
     this.hasOlder = page.length === limit && page[0].seq > 1;
   }
 
-  /** What the server answered to "everything after `top`": between these messages there is nothing else. */
+  /** What the server answered to "everything after" a `seq` of at most `top`: between these messages there is nothing else. */
   append(page) {
     page.forEach((message) => this.#insert(message));
     if (page.length > 0) this.#raiseTop(page.at(-1).seq);
@@ -50,30 +60,53 @@ export class Timeline {
     this.#raiseTop(this.#top);
   }
 
-  #insert(message) {
-    if (this.#ids.has(message._id)) {
-      // The later copy wins: it may be a tombstone.
-      const index = this.messages.findIndex((known) => known._id === message._id);
-      this.messages[index] = message;
-    } else {
-      this.#ids.add(message._id);
-      this.messages.splice(this.#indexAfter(message.seq), 0, message);
-    }
+  /** Changes a message that is here, unless it is known to be newer than the change. Returns the message as it is now, if it is here. */
+  change(id, fields) {
+    if (!this.#ids.has(id)) return undefined;
+    const index = this.messages.findLastIndex((known) => known._id === id);
+    this.messages[index] = newer(this.messages[index], { ...this.messages[index], ...fields });
+    return this.messages[index];
   }
 
-  /** Where the messages after `seq` begin; looked for from the end, where it nearly always is. */
-  #indexAfter(seq) {
+  /** The position of the first message after `seq`; looked for from the end, where it nearly always is. */
+  indexAfter(seq) {
     let index = this.messages.length;
     while (index > 0 && this.messages[index - 1].seq > seq) index -= 1;
     return index;
+  }
+
+  /** Forgets the oldest if there are very many; they can be loaded again. */
+  trim() {
+    if (!this.loaded || this.messages.length <= MOST) return;
+    const gone = this.messages.splice(0, this.messages.length - KEPT);
+    for (const { _id } of gone) this.#ids.delete(_id);
+    this.hasOlder = true;
+  }
+
+  #insert(message) {
+    if (this.#ids.has(message._id)) {
+      const index = this.messages.findLastIndex((known) => known._id === message._id);
+      this.messages[index] = newer(this.messages[index], message);
+    } else {
+      this.#ids.add(message._id);
+      this.messages.splice(this.indexAfter(message.seq), 0, message);
+    }
   }
 
   /** Raises `top` to `seq`, and on over all that follow it without a gap. */
   #raiseTop(seq) {
     this.#top = Math.max(this.#top, seq);
     if (!this.loaded) return;
-    for (let index = this.#indexAfter(this.#top); this.messages[index]?.seq === this.#top + 1; index += 1) {
+    for (let index = this.indexAfter(this.#top); this.messages[index]?.seq === this.#top + 1; index += 1) {
       this.#top += 1;
     }
   }
+}
+
+/** Of two copies of a message the one that says more: events and answers overtake each other. What is deleted stays deleted. */
+export function newer(known, other) {
+  const stale = known.isDeleted || (!other.isDeleted && other.updatedAt < known.updatedAt);
+  const [kept, left] = stale ? [known, other] : [other, known];
+  const readCount = Math.max(kept.readCount ?? 0, left.readCount ?? 0);
+  return readCount > 0 ? { ...kept, readCount } : kept;
 }
