@@ -302,10 +302,12 @@ async fn readers(store: &Store) -> Result<Vec<Id>, Failure> {
             .iter()
             .map(|conversation| {
                 let key = store::document::ReadKey { conversation: conversation.id, user: reader.id };
-                (key, MESSAGES - 5)
+                let (seq, message_id, sender) = (MESSAGES - 5, Id::mint(), conversation.participants[0]);
+                let last = store::document::LastRead { seq, at: now, message_id, sender };
+                store::read::Move { key, last, is_new: true }
             })
             .collect();
-        store.advance_cursors(&moves, now).await?;
+        store.advance_cursors(&moves).await?;
     }
     Ok(readers.into_iter().map(|reader| reader.id).collect())
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use service::config::{ConfigErrors, Env};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::error::LaunchError;
 
@@ -17,6 +17,10 @@ pub const ADMIN_PORT: &str = "ADMIN_PORT";
 pub const ADMIN_ADDR: &str = "ADMIN_ADDR";
 /// The variable with the bus between processes.
 pub const NATS_URL: &str = "NATS_URL";
+
+/// Connections that may wait to be accepted; the system has a bound of its own. When all clients come back at once, those that find
+/// no room are only tried again after a second, and then after longer and longer.
+const BACKLOG: u32 = 4_096;
 
 /// Defaults of one kind of process. They differ, so that all roles fit on one machine.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +83,7 @@ pub fn finish(env: Env) -> Result<(), LaunchError> {
 ///
 /// When it cannot be had; the error names the setting.
 pub async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, LaunchError> {
-    bind(what, address, PORT).await
+    bind(what, address, PORT)
 }
 
 /// Opens the port for operators.
@@ -88,16 +92,19 @@ pub async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListen
 ///
 /// When it cannot be had; the error names the setting.
 pub async fn listen_admin(address: SocketAddr) -> Result<TcpListener, LaunchError> {
-    bind("the admin endpoint", address, ADMIN_PORT).await
+    bind("the admin endpoint", address, ADMIN_PORT)
 }
 
-async fn bind(
-    what: &'static str,
-    address: SocketAddr,
-    setting: &'static str,
-) -> Result<TcpListener, LaunchError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| LaunchError::Port { what, address, setting, source })
+fn bind(what: &'static str, address: SocketAddr, setting: &'static str) -> Result<TcpListener, LaunchError> {
+    open(address).map_err(|source| LaunchError::Port { what, address, setting, source })
+}
+
+fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A port whose earlier connections have not quite ended yet can be had again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The address under which somebody on this machine reaches a listener on `address`.

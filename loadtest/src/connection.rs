@@ -1,20 +1,28 @@
 //! One authenticated connection: handshake, writing from anywhere, reading in one task.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `link` | [`Link`], the writing half |
+
+mod link;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::Uri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::Error;
 use crate::dialect::{Incoming, Protocol};
-use crate::wire::{self, Decoder, Frame, Opcode, WireError};
+use crate::wire::{Decoder, Frame, Opcode, WireError};
+
+pub use link::Link;
 
 /// How long opening and authenticating a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -105,83 +113,6 @@ impl Target {
     }
 }
 
-/// The writing half, shared by whoever has something to send. Frames leave in the order of the calls.
-#[derive(Debug)]
-pub struct Link {
-    stream: OwnedWriteHalf,
-    backlog: Mutex<Backlog>,
-    runtime: Handle,
-}
-
-#[derive(Debug, Default)]
-struct Backlog {
-    bytes: Vec<u8>,
-    flushing: bool,
-}
-
-impl Link {
-    fn new(stream: OwnedWriteHalf) -> Arc<Self> {
-        Arc::new(Self { stream, backlog: Mutex::default(), runtime: Handle::current() })
-    }
-
-    /// Sends a frame without waiting. May be called from any thread. What the kernel does not take at once is
-    /// written as soon as it does: the schedule never waits for a slow server. A connection that is
-    /// gone swallows the frame; its reader tells that it is gone.
-    pub fn send(self: &Arc<Self>, opcode: Opcode, payload: &[u8]) {
-        let mut backlog = self.backlog();
-        let done = backlog.bytes.len();
-        wire::encode(&mut backlog.bytes, opcode, payload);
-        if backlog.flushing {
-            return;
-        }
-        debug_assert_eq!(done, 0, "a backlog without a flusher");
-        match self.flush(&mut backlog) {
-            Ok(()) if backlog.bytes.is_empty() => {}
-            Ok(()) => {
-                backlog.flushing = true;
-                self.runtime.spawn(Arc::clone(self).drain());
-            }
-            Err(_) => backlog.bytes.clear(),
-        }
-    }
-
-    /// Sends a text frame. See [`Link::send`].
-    pub fn send_text(self: &Arc<Self>, text: &str) {
-        self.send(Opcode::Text, text.as_bytes());
-    }
-
-    /// Writes as much as the kernel takes now.
-    fn flush(&self, backlog: &mut Backlog) -> io::Result<()> {
-        while !backlog.bytes.is_empty() {
-            match self.stream.try_write(&backlog.bytes) {
-                Ok(written) => drop(backlog.bytes.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn drain(self: Arc<Self>) {
-        loop {
-            let ready = self.stream.writable().await;
-            let mut backlog = self.backlog();
-            let flushed = ready.and_then(|()| self.flush(&mut backlog));
-            if flushed.is_err() {
-                backlog.bytes.clear();
-            }
-            if backlog.bytes.is_empty() {
-                backlog.flushing = false;
-                return;
-            }
-        }
-    }
-
-    fn backlog(&self) -> MutexGuard<'_, Backlog> {
-        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// An authenticated connection that nobody reads yet.
 #[derive(Debug)]
 pub struct Connection {
@@ -247,17 +178,48 @@ impl Connection {
     /// Reads until the server closes the connection and says how it ended. Signs of life are given by the
     /// way. Every frame goes to `handler`, with the time at which it was read. To end it from this side, drop
     /// the future.
-    pub async fn run(mut self, mut handler: impl FnMut(Incoming<'_>, Instant)) -> String {
+    pub async fn run(self, mut handler: impl FnMut(Incoming<'_>, Instant)) -> String {
+        let (protocol, link) = (self.protocol, self.link());
+        self.read(|frame, now| {
+            match receive(protocol, &link, &frame) {
+                Received::Text(Incoming::Goodbye) => {
+                    return ControlFlow::Break("session ended by the server".to_owned());
+                }
+                Received::Text(incoming) => handler(incoming, now),
+                Received::Closed(how) => return ControlFlow::Break(how),
+                Received::Nothing => {}
+            }
+            ControlFlow::Continue(())
+        })
+        .await
+    }
+
+    /// As [`Connection::run`], but hands over the bytes of text frames as they came: for whoever counts more frames than
+    /// could be parsed beside the server that sends them.
+    pub async fn run_raw(self, mut handler: impl FnMut(&[u8], Instant)) -> String {
+        let (protocol, link) = (self.protocol, self.link());
+        self.read(|frame, now| {
+            if frame.opcode == Opcode::Text && frame.payload != b"2" {
+                handler(frame.payload, now);
+            } else if let Received::Closed(how) = receive(protocol, &link, &frame) {
+                return ControlFlow::Break(how);
+            }
+            ControlFlow::Continue(())
+        })
+        .await
+    }
+
+    /// Reads frames until the server closes the connection, or `handler` says how it ended.
+    async fn read(mut self, mut handler: impl FnMut(Frame<'_>, Instant) -> ControlFlow<String>) -> String {
         loop {
             let now = Instant::now();
             loop {
                 match self.decoder.frame() {
-                    Ok(Some(frame)) => match receive(self.protocol, &self.link, &frame) {
-                        Received::Text(Incoming::Goodbye) => return "session ended by the server".to_owned(),
-                        Received::Text(incoming) => handler(incoming, now),
-                        Received::Closed(how) => return how,
-                        Received::Nothing => {}
-                    },
+                    Ok(Some(frame)) => {
+                        if let ControlFlow::Break(how) = handler(frame, now) {
+                            return how;
+                        }
+                    }
                     Ok(None) => break,
                     Err(error) => return error.to_string(),
                 }
@@ -368,30 +330,5 @@ mod tests {
         sources.sort();
         sources.dedup();
         assert_eq!(sources.len(), LOOPBACK_SOURCES);
-    }
-
-    /// A server that does not read must hold up neither the schedule nor the order of the frames.
-    #[tokio::test]
-    async fn what_the_kernel_does_not_take_follows_later_and_in_order() {
-        const FRAMES: usize = 20_000;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut server, _) = listener.accept().await.unwrap();
-        let (_reader, writer) = stream.into_split();
-        let link = Link::new(writer);
-        let payload = |n: usize| format!("{n:08}{}", "x".repeat(1_000));
-        for n in 0..FRAMES {
-            link.send_text(&payload(n));
-        }
-        assert!(!link.backlog().bytes.is_empty(), "20 MB are more than the kernel takes");
-        for n in 0..FRAMES {
-            let mut head = [0; 8];
-            server.read_exact(&mut head).await.unwrap();
-            let mut body = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
-            server.read_exact(&mut body).await.unwrap();
-            body.iter_mut().zip(head[4..].iter().cycle()).for_each(|(byte, key)| *byte ^= key);
-            assert!(body == payload(n).into_bytes(), "frame {n}");
-        }
-        assert!(link.backlog().bytes.is_empty());
     }
 }

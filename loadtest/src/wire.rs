@@ -11,6 +11,8 @@ pub const MAX_FRAME: u64 = 1 << 20;
 
 /// Enough for several events, small enough for ten thousand idle connections.
 const READ_BUFFER: usize = 2_048;
+/// What it grows to where reads fill it: each read costs a system call.
+const MAX_READ_BUFFER: usize = 32 << 10;
 
 /// The kinds of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,7 @@ impl Decoder {
 
     /// Where to append what is read next. Has room for more.
     pub fn space(&mut self) -> &mut Vec<u8> {
+        let (full, capacity) = (self.buffer.len() == self.buffer.capacity(), self.buffer.capacity());
         if self.start == self.buffer.len() {
             self.buffer.clear();
         } else if self.start > 0 {
@@ -92,6 +95,9 @@ impl Decoder {
         self.start = 0;
         if self.buffer.capacity() - self.buffer.len() < READ_BUFFER / 2 {
             self.buffer.reserve(READ_BUFFER);
+        }
+        if full && capacity > 0 {
+            self.buffer.reserve((2 * capacity).min(MAX_READ_BUFFER));
         }
         &mut self.buffer
     }

@@ -102,7 +102,12 @@ impl Tokens {
     ///
     /// A wrong signature or algorithm, an expired token, one without an expiry, one for another audience.
     pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        self.decode(token, &validation())
+        let claims: Claims = self.decode(token, &validation())?;
+        // From the second on that `exp` names (RFC 7519, section 4.1.4), where the library goes on to its end.
+        if claims.exp.saturating_mul(1000) <= Timestamp::now().millis() {
+            return Err(TokenError(ErrorKind::ExpiredSignature.into()));
+        }
+        Ok(claims)
     }
 
     /// A token with which a gateway identifies itself to an api node; good for a minute.
@@ -207,6 +212,8 @@ mod tests {
         assert_eq!((claims.user_id, claims.generation, claims.exp - claims.iat), (user, 3, 60));
         let past = Claims { iat: 1, exp: 2, ..claims };
         assert!(tokens().verify(&token(&plain(), &past, 7)).is_err());
+        let now = Claims { exp: Timestamp::now().millis() / 1000, ..past };
+        assert!(tokens().verify(&token(&plain(), &now, 7)).is_err(), "not in the second in which it expires");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Two people in real browsers.
+//! Real browsers: people on the page, and frontends of another origin.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use crate::support::node;
 use crate::support::process::Process;
 use crate::support::stack::Stack;
 
-/// The script bounds itself; this is in case it cannot.
-const PATIENCE: Duration = Duration::from_secs(210);
+/// The scripts bound themselves; this is in case they cannot.
+const PATIENCE: Duration = Duration::from_secs(270);
 /// How long unpacking a browser may take.
 const UNPACKING: Duration = Duration::from_secs(60);
 /// What Chromium is called on the `PATH`.
@@ -19,14 +19,37 @@ const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "g
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_chat_on_the_page_in_real_browsers_and_through_a_restart() {
+    shows("browser.mjs", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_shows_who_is_there_types_reads_edits_and_deletes_and_counts_what_is_unread() {
+    shows("page-live.mjs", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_recovers_from_whatever_happens_to_its_connection() {
+    shows("page-recovery.mjs", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stock_client_with_its_defaults_and_a_plain_websocket_work_from_another_origin() {
+    shows("browser-clients.mjs", false).await;
+}
+
+/// Runs a script against a system of its own, with a restart of the gateway if it asks for one; it has to find
+/// everything true.
+async fn shows(script: &str, restarts: bool) {
     let (stack, browser) = (Stack::start(), chromium());
     let (mut stack, browser) = tokio::join!(stack, browser);
     // Under `target`, to be looked at after the tests.
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
     let pictures = pictures.to_string_lossy().into_owned();
-    let mut script = node::start("browser.mjs", &[&stack.base(), &pictures], &browser).await;
-    script.line("restart the gateway").await;
-    stack.restart_gateway(0).await;
+    let mut script = node::start(script, &[&stack.base(), &pictures], &browser).await;
+    if restarts {
+        script.line("restart the gateway").await;
+        stack.restart_gateway(0).await;
+    }
     let output = script.success(PATIENCE).await;
     assert!(output.contains("all checks passed"), "{output}");
 }

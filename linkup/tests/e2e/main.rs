@@ -8,11 +8,16 @@
 //! | [`commit`] | group commit, whatever happens between the api and MongoDB |
 //! | [`socketio`] | the stock Socket.IO client, the plain WebSocket, and what passes through to the api |
 //! | [`delivery`] | every message arrives once and in order, whatever lies between |
+//! | [`presence`] | who is online, away or offline, as gateways tell it and as others see it |
+//! | [`clients`] | clients that others have written: stock, in Python, in Rust |
+//! | [`realtime`] | a storm of reconnects, a slow client among a thousand, and who may see what, whatever happens |
+//! | [`events`] | every event reaches those who are entitled to it, and nobody else |
 //! | [`restart`] | crashes: of a streamer, of the whole launcher |
 //! | [`launcher`] | the program: what it starts, leaves behind and says when it cannot |
 //! | [`browser`] | two people in real browsers |
 //! | [`rest`], [`commit`] | the REST API; the group commit under races and faults |
 //! | [`launcher`] | the program: starts, stops, errors |
+//! | [`policies`] | what a gateway refuses, and what is answered to commands |
 //! | [`arrows`] | which crate may depend on which |
 //! | [`readme`] | the README's table of settings |
 //! | [`support`] | what the tests are made of |
@@ -23,10 +28,15 @@
 
 mod arrows;
 mod browser;
+mod clients;
 mod commit;
 mod delivery;
+mod events;
 mod launcher;
+mod policies;
+mod presence;
 mod readme;
+mod realtime;
 mod rest;
 mod restart;
 mod socketio;

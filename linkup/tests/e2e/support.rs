@@ -10,14 +10,17 @@
 //! | [`rest`] | a client of the REST API |
 //! | [`contract`] | the api's document, held against every answer |
 //! | [`people`] | registered users with their conversations |
+//! | [`crowd`] | thousands of users at once |
 //! | [`traffic`] | many senders at once, and the judgement of what arrived |
 //! | [`unlucky`] | a bus that loses things |
+//! | [`tap`] | a connection on which certain requests are counted |
 //! | [`cutter`] | a connection to MongoDB that breaks just before an answer |
 //! | [`node`] | scripts in Node.js |
 //! | [`nats_server`] | a real NATS server |
 
 pub(crate) mod cluster;
 pub(crate) mod contract;
+pub(crate) mod crowd;
 pub(crate) mod cutter;
 pub(crate) mod mongo;
 #[path = "../../../bus/tests/support/nats_server.rs"]
@@ -28,6 +31,7 @@ pub(crate) mod process;
 pub(crate) mod rest;
 pub(crate) mod socket;
 pub(crate) mod stack;
+pub(crate) mod tap;
 pub(crate) mod traffic;
 pub(crate) mod unlucky;
 

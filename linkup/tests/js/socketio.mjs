@@ -30,7 +30,7 @@ async function register(name) {
 
 /** A socket that remembers what arrives. */
 function open(token) {
-  const socket = io(base, { transports: ["websocket"], auth: { token }, forceNew: true });
+  const socket = io(base, { auth: { token }, forceNew: true });
   socket.arrived = [];
   socket.on("message:new", (...args) => socket.arrived.push(args));
   return socket;

@@ -30,8 +30,10 @@ pub(super) fn linkup_with(data_dir: &Path, arguments: &[&str], settings: &[(&str
 /// What the program says when it cannot start with these settings. Fails if it can.
 pub(super) async fn refusal(data_dir: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_linkup"));
-    const READ: [&str; 9] = [
+    const READ: [&str; 11] = [
         "MONGODB_URI",
+        "CLIENT_URL",
+        "GATEWAY_URL",
         "JWT_SECRET",
         "JWT_SECRET_PREVIOUS",
         "PUBLIC_URL",

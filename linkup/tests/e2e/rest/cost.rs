@@ -6,6 +6,7 @@
 //! | [`plan`] | how MongoDB carries a command out |
 //! | [`row`] | a request, and what it may cost |
 //! | [`people`], [`chats`], [`events`] | the rows: all endpoints, in all their variants |
+//! | [`presence`] | batches of changes of presence, and sweeps |
 //! | [`world`] | a database with something of everything |
 //! | [`scale`] | longer answers take no more commands |
 
@@ -14,6 +15,7 @@ mod events;
 mod monitor;
 mod people;
 mod plan;
+mod presence;
 mod row;
 mod scale;
 mod world;

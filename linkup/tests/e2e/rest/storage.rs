@@ -99,6 +99,8 @@ async fn preparing_makes_everything_once() {
         (name::MESSAGES, false),
         (name::ACTIVITIES, false),
         (name::READS, false),
+        (name::PRESENCE, false),
+        (name::GATEWAYS, false),
         (name::LEASES, true),
         (store::upload::FILES, true),
         (store::upload::CHUNKS, true),
@@ -107,8 +109,8 @@ async fn preparing_makes_everything_once() {
         assert_eq!(options.is_empty(), unchecked, "{collection}: {options}");
     }
     // A new database is made in one command for each collection and one for the indexes of each, and migrates nothing.
-    assert_eq!((commands.count("create"), commands.count("collMod"), commands.count("update")), (7, 0, 0));
-    assert_eq!((commands.count("createIndexes"), commands.count("findAndModify")), (5, 1));
+    assert_eq!((commands.count("create"), commands.count("collMod"), commands.count("update")), (9, 0, 0));
+    assert_eq!((commands.count("createIndexes"), commands.count("findAndModify")), (6, 1));
     commands.forget();
     store.prepare().await.unwrap();
     assert_eq!(commands.count("create") + commands.count("collMod") + commands.count("update"), 0);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rest::Rest;
-use super::socket::{Dialect, Socket};
+use super::socket::{Comeback, Dialect, Socket};
 
 /// A registered user.
 #[derive(Clone, Debug)]
@@ -38,6 +38,12 @@ impl Person {
     pub(crate) async fn connect(&self, base: &str, dialect: Dialect) -> Socket {
         let connected = Socket::connect(base, dialect, &self.token).await;
         connected.unwrap_or_else(|error| panic!("{} cannot connect: {error:?}", self.name))
+    }
+
+    /// Comes back to `base` after being cut off.
+    pub(crate) async fn come_back(&self, base: &str, dialect: Dialect, from: &Comeback) -> Socket {
+        let connected = Socket::come_back(base, dialect, &self.token, Some(from)).await;
+        connected.unwrap_or_else(|error| panic!("{} cannot come back: {error:?}", self.name))
     }
 
     /// Sends a message over REST and returns it as stored.

@@ -9,6 +9,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -45,10 +46,21 @@ pub(crate) enum ConnectError {
     Broken(String),
 }
 
+/// What a client comes back with, to have what it missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Comeback {
+    pub(crate) pid: String,
+    /// Of the last event that it got, if it got any.
+    pub(crate) offset: Option<String>,
+}
+
 /// An open connection of one user.
 #[derive(Debug)]
 pub(crate) struct Socket {
     dialect: Dialect,
+    pid: Option<String>,
+    recovered: bool,
+    tasks: [AbortHandle; 2],
     outgoing: mpsc::UnboundedSender<Message>,
     shared: Arc<Shared>,
     next_ack: AtomicU64,
@@ -72,28 +84,67 @@ enum Incoming {
 impl Socket {
     /// Connects to `base` (`http://host:port`) as the user of `token`.
     pub(crate) async fn connect(base: &str, dialect: Dialect, token: &str) -> Result<Self, ConnectError> {
+        Self::come_back(base, dialect, token, None).await
+    }
+
+    /// The same, as a client that was connected before and was cut off.
+    pub(crate) async fn come_back(
+        base: &str,
+        dialect: Dialect,
+        token: &str,
+        from: Option<&Comeback>,
+    ) -> Result<Self, ConnectError> {
         let connecting = async {
-            let mut stream = handshake(base, dialect, token).await?;
-            authenticate(&mut stream, dialect, token).await?;
-            Ok(Self::start(stream, dialect))
+            let mut stream = handshake(base, dialect, token, from).await?;
+            let connected = authenticate(&mut stream, dialect, token, from).await?;
+            Ok(Self::start(stream, dialect, &connected, from))
         };
         timeout(SOON, connecting).await.unwrap_or_else(|_| Err(ConnectError::Broken("no answer".to_owned())))
     }
 
-    fn start(stream: Stream, dialect: Dialect) -> Self {
+    fn start(stream: Stream, dialect: Dialect, connected: &Value, from: Option<&Comeback>) -> Self {
+        let pid = connected["pid"].as_str().map(str::to_owned);
+        let recovered = match dialect {
+            // As the stock client tells it.
+            Dialect::SocketIo => from.is_some_and(|from| pid.as_ref() == Some(&from.pid)),
+            Dialect::Plain | Dialect::PlainHeader => connected["recovered"] == true,
+        };
         let (sink, stream) = stream.split();
         let (outgoing, queue) = mpsc::unbounded_channel();
         let (close, closed) = watch::channel(None);
         let shared = Arc::<Shared>::default();
         let writing = tokio::spawn(write(sink, queue));
         let reading = read(stream, dialect, Arc::clone(&shared), outgoing.clone());
-        tokio::spawn(async move {
+        let writer = writing.abort_handle();
+        let reader = tokio::spawn(async move {
             let code = reading.await;
             // The connection is closed from this side too, as every client does.
             writing.abort();
             close.send_replace(Some(code));
         });
-        Self { dialect, outgoing, shared, next_ack: AtomicU64::new(1), closed }
+        let tasks = [writer, reader.abort_handle()];
+        Self { dialect, pid, recovered, tasks, outgoing, shared, next_ack: AtomicU64::new(1), closed }
+    }
+
+    /// Whether the server gave it what it had missed.
+    pub(crate) fn recovered(&self) -> bool {
+        self.recovered
+    }
+
+    /// Breaks the connection without a word; what had arrived by then, and what to come back with.
+    pub(crate) async fn cut(self) -> (Vec<Event>, Comeback) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        while !self.tasks.iter().all(AbortHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
+        (self.events(), self.comeback())
+    }
+
+    /// What a client that is cut off now comes back with.
+    pub(crate) fn comeback(&self) -> Comeback {
+        let events = self.shared.events.lock().unwrap();
+        let offset = events.iter().rev().find_map(|event| event.clock.clone());
+        Comeback { pid: self.pid.clone().expect("the server gives a pid"), offset }
     }
 
     /// Sends an event and asks for nothing.
@@ -176,8 +227,20 @@ impl Drop for Socket {
 /// What browsers tell of a connection that broke without a close frame.
 const ABNORMAL: u16 = 1006;
 
-async fn handshake(base: &str, dialect: Dialect, token: &str) -> Result<Stream, ConnectError> {
-    let path = if dialect == Dialect::SocketIo { "/socket.io/?EIO=4&transport=websocket" } else { "/ws" };
+async fn handshake(
+    base: &str,
+    dialect: Dialect,
+    token: &str,
+    from: Option<&Comeback>,
+) -> Result<Stream, ConnectError> {
+    let path = match (dialect, from) {
+        (Dialect::SocketIo, _) => "/socket.io/?EIO=4&transport=websocket".to_owned(),
+        (Dialect::PlainHeader, Some(Comeback { pid, offset })) => {
+            let offset = offset.as_ref().map(|offset| format!("&offset={offset}")).unwrap_or_default();
+            format!("/ws?pid={pid}{offset}")
+        }
+        (Dialect::Plain | Dialect::PlainHeader, _) => "/ws".to_owned(),
+    };
     let mut request = format!("{}{path}", base.replacen("http", "ws", 1)).into_client_request().unwrap();
     if dialect == Dialect::PlainHeader {
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
@@ -187,15 +250,28 @@ async fn handshake(base: &str, dialect: Dialect, token: &str) -> Result<Stream, 
     Ok(stream)
 }
 
-async fn authenticate(stream: &mut Stream, dialect: Dialect, token: &str) -> Result<(), ConnectError> {
-    let auth = json!({ "token": token });
+/// What the server says to a client that it lets in.
+async fn authenticate(
+    stream: &mut Stream,
+    dialect: Dialect,
+    token: &str,
+    from: Option<&Comeback>,
+) -> Result<Value, ConnectError> {
+    let mut auth = json!({ "token": token });
+    if let Some(Comeback { pid, offset }) = from {
+        auth["pid"] = json!(pid);
+        if let Some(offset) = offset {
+            auth["offset"] = json!(offset);
+        }
+    }
+    let word = if from.is_some() { "resume" } else { "user:connect" };
     match dialect {
         Dialect::SocketIo => {
             let open = text(stream).await?;
             assert!(open.starts_with("0{"), "not an open packet: {open}");
             send(stream, format!("40{auth}")).await?;
         }
-        Dialect::Plain => send(stream, json!(["user:connect", auth]).to_string()).await?,
+        Dialect::Plain => send(stream, json!([word, auth]).to_string()).await?,
         Dialect::PlainHeader => {}
     }
     let answer = text(stream).await?;
@@ -205,7 +281,7 @@ async fn authenticate(stream: &mut Stream, dialect: Dialect, token: &str) -> Res
         _ => (parsed[0] == "connect", parsed[0] == "connect_error"),
     };
     if connected {
-        return Ok(());
+        return Ok(if dialect == Dialect::SocketIo { parsed } else { parsed[1].clone() });
     }
     assert!(refused, "neither let in nor refused: {answer}");
     let (message, code) = match dialect {

@@ -9,8 +9,8 @@ use hyper::header::HeaderValue;
 use protocol::token::Tokens;
 use protocol::upload::Links;
 use service::admin::Readiness;
-use service::client_address::TrustedProxies;
 use service::shutdown::Shutdown;
+use service::throttle::Rate;
 use store::Store;
 use store::bson::{Document, doc};
 use store::lease::LEASES;
@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) mongo_uri: Option<String>,
     /// Another way to the same database, for the api nodes only.
     pub(crate) api_mongo_uri: Option<String>,
+    /// Changes the settings of every gateway.
+    pub(crate) gateway: fn(&mut gateway::Config),
 }
 
 impl Default for Plan {
@@ -49,6 +51,7 @@ impl Default for Plan {
             replay_window: streamer::config::DEFAULT_REPLAY_WINDOW,
             mongo_uri: None,
             api_mongo_uri: None,
+            gateway: |_| {},
         }
     }
 }
@@ -154,6 +157,21 @@ impl<B: Bus> Stack<B> {
         self.gateways.iter().filter_map(|part| Some(format!("http://{}", part.address?))).collect()
     }
 
+    /// The database, for tests that write or look past the api.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where the api nodes listen.
+    pub(crate) fn apis(&self) -> Vec<SocketAddr> {
+        self.apis.iter().map(Part::address).collect()
+    }
+
+    /// One more gateway, which reaches the api in its own way. It ends with the test.
+    pub(crate) async fn another_gateway(&self, api_urls: Vec<String>) -> Part {
+        start_gateway_with(self.bus.clone(), None, api_urls, self.plan.gateway).await
+    }
+
     /// Starts one more streamer, which stands by while another one is active.
     pub(crate) fn start_streamer(&mut self) {
         let (store, bus) = (self.store.clone(), self.bus.clone());
@@ -213,7 +231,7 @@ impl<B: Bus> Stack<B> {
     async fn gateway(&self, address: Option<SocketAddr>) -> Part {
         let api_urls =
             self.apis.iter().filter_map(|part| Some(format!("http://{}", part.address?))).collect();
-        start_gateway(self.bus.clone(), address, api_urls).await
+        start_gateway_with(self.bus.clone(), address, api_urls, self.plan.gateway).await
     }
 }
 
@@ -223,16 +241,26 @@ pub(crate) async fn start_gateway<B: Bus>(
     address: Option<SocketAddr>,
     api_urls: Vec<String>,
 ) -> Part {
+    start_gateway_with(bus, address, api_urls, |_| {}).await
+}
+
+/// Starts a gateway on its own with these changes to its settings. It tells the others where it is.
+pub(crate) async fn start_gateway_with<B: Bus>(
+    bus: B,
+    address: Option<SocketAddr>,
+    api_urls: Vec<String>,
+    change: impl FnOnce(&mut gateway::Config),
+) -> Part {
     let listener = listen(address).await;
     let address = listener.local_addr().unwrap();
-    let config = gateway::Config {
-        tokens: tokens(),
-        client_urls: vec![HeaderValue::from_static(CLIENT_URL)],
-        api_urls,
-        command_timeout: gateway::config::DEFAULT_COMMAND_TIMEOUT,
-        trusted_proxies: TrustedProxies::default(),
-        transport: gateway::transport::Config::default(),
-    };
+    let client_urls = vec![HeaderValue::from_static(CLIENT_URL)];
+    let mut config = gateway::Config::new(tokens(), client_urls, api_urls);
+    config.gateway_url = Some(format!("http://{address}"));
+    // A test's few users do the work of thousands.
+    let unlimited = Rate { count: u32::MAX, per: Duration::from_secs(1) };
+    config.limits.command_rate_per_connection = unlimited;
+    config.limits.command_rate_per_user = unlimited;
+    change(&mut config);
     let ready = Readiness::default().part("gateway");
     Part::start(Some(address), |shutdown| async move {
         gateway::run(listener, bus, config, ready, shutdown).await.unwrap();

@@ -1,7 +1,7 @@
 //! What conversations and messages cost.
 
-use protocol::Id;
 use protocol::command::PATH;
+use protocol::{Id, Timestamp};
 use serde_json::{Value, json};
 
 use super::row::Row;
@@ -111,8 +111,8 @@ async fn messages(world: &World) -> Vec<Row> {
         let path = format!("/api/messages/{message}");
         Row::new("edit_message", case, ada, path, commands).with(json!({"content": "changed"}))
     };
-    let mark = |case: &str, message: Id| {
-        Row::new("mark_read", case, ada, format!("/api/messages/{message}/read"), 6)
+    let mark = |case: &str, message: Id, commands: usize| {
+        Row::new("mark_read", case, ada, format!("/api/messages/{message}/read"), commands)
     };
     let named = json!({"content": "hi", "clientMessageId": "once"});
     vec![
@@ -125,8 +125,9 @@ async fn messages(world: &World) -> Vec<Row> {
         edit("", edited, 6),
         edit("to forty", widely, 7),
         Row::new("delete_message", "", ada, format!("/api/messages/{deleted}"), 4),
-        mark("", marked),
-        mark("of forty", told),
+        mark("", marked, 6),
+        mark("again", marked, 5),
+        mark("of forty", told, 6),
     ]
 }
 
@@ -137,6 +138,14 @@ async fn batches(world: &World) -> Vec<Row> {
     let send = |conversation: Id| {
         json!({"send": {
             "message": Id::mint(), "sender": world.ada.id, "conversation": conversation, "payload": {"content": "hi"},
+        }})
+    };
+    let said = id(&world.bob.say(fresh, "hi").await);
+    let read = json!({"read": {"user": world.ada.id, "message": said}});
+    let gateway = Id::mint();
+    let presence = |user: &Id| {
+        json!({"presence": {
+            "gateway": gateway, "user": user, "version": 1, "presence": "online", "at": Timestamp::now(),
         }})
     };
     let batch = |case: &str, commands: Vec<Value>, most: usize| {
@@ -156,5 +165,9 @@ async fn batches(world: &World) -> Vec<Row> {
             (0..100).map(|n| send(if n % 2 == 0 { fresh } else { elsewhere })).collect(),
             12,
         ),
+        // The same here: where the first has moved the cursor, there is nothing left to write.
+        batch("100 marks of one message", vec![read; 100], 9),
+        batch("what 200 users are", world.crowd[..200].iter().map(presence).collect(), 3),
+        batch("a heartbeat", vec![json!({"alive": {"gateway": gateway}})], 1),
     ]
 }

@@ -46,9 +46,9 @@ pub(super) struct World {
 /// A node whose commands are noted, and which writes nothing unless it is asked.
 pub(super) async fn watched() -> (Monitor, Node) {
     let (monitor, store) = Monitor::connect(&mongo_uri().await).await;
-    // The view of last messages is written behind the answers, at some other time.
-    let view_interval = Duration::from_secs(3600);
-    (monitor, Node::over(store, Config { view_interval, ..config() }).await)
+    // What is done behind the answers is done at some other time.
+    let (view_interval, sweep_interval) = (Duration::from_secs(3600), Duration::from_secs(3600));
+    (monitor, Node::over(store, Config { view_interval, sweep_interval, ..config() }).await)
 }
 
 impl World {
@@ -235,7 +235,7 @@ pub(super) async fn add_messages(store: &Store, conversation: Id, senders: &[Id]
 
 fn cursor(conversation: Id, user: Id, seq: i64) -> ReadCursor {
     let marks = vec![ReadMark { seq, at: Timestamp::now() }];
-    ReadCursor { key: ReadKey { conversation, user }, seq, from: 0, marks }
+    ReadCursor { seq, marks, ..ReadCursor::new(ReadKey { conversation, user }) }
 }
 
 /// An activity that begins in so many days.

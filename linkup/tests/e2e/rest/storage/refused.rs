@@ -2,12 +2,15 @@
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc, serialize_to_document};
+use protocol::command::Presence;
 use protocol::{Id, Timestamp};
 use store::conversation::direct_key;
 use store::document::{
-    Activity, ActivityChange, Conversation, ConversationChange, Kind, LastMessage, Message, MessageChange,
-    ReadCursor, ReadKey, ReadMark, User,
+    Activity, ActivityChange, Conversation, ConversationChange, Kind, LastMessage, LastRead, Message,
+    MessageChange, ReadCursor, ReadKey, ReadMark, User,
 };
+use store::presence::Delta;
+use store::read::Move;
 use store::{Store, StoreError, name};
 
 use crate::support::mongo_uri;
@@ -114,6 +117,7 @@ async fn users() {
             ("score", 1.5.into()),
             ("avatar", 7.into()),
             ("lastSeen", text()),
+            ("presenceRev", text()),
             ("settings.privacy", "secret".into()),
             ("settings.notifications", 1.into()),
             ("createdAt", text()),
@@ -189,6 +193,7 @@ async fn conversations() {
             ("directKey", "me:you".into()),
             ("activityId", Bson::Null),
             ("blockedBy", ids(3)),
+            ("blockRev", text()),
             ("lastMessage.seq", 0_i64.into()),
             ("lastMessage.sender", text()),
             ("change.kind", "rename".into()),
@@ -306,8 +311,10 @@ async fn activities() {
 async fn read_cursors() {
     let key = ReadKey { conversation: Id::mint(), user: Id::mint() };
     let mark = ReadMark { seq: 3, at: Timestamp::now() };
-    let reads = Sample::of(name::READS, &ReadCursor { key, seq: 3, from: 0, marks: vec![mark; 16] }).await;
-    reads.needs(&["seq", "_id.c", "_id.u"]).await;
+    let last = LastRead { seq: 3, at: mark.at, message_id: Id::mint(), sender: Id::mint() };
+    let cursor = ReadCursor { seq: 3, marks: vec![mark; 16], last: Some(last), ..ReadCursor::new(key) };
+    let reads = Sample::of(name::READS, &cursor).await;
+    reads.needs(&["seq", "_id.c", "_id.u", "last.seq", "last.at", "last.messageId", "last.sender"]).await;
     let marks = |count: usize| Bson::from(vec![doc! {"seq": 3_i64, "at": DateTime::now()}; count]);
     reads
         .refuses([
@@ -321,4 +328,44 @@ async fn read_cursors() {
     reads.takes([("seq", 3_i32.into()), ("marks", marks(0))]).await;
     // What the queries make of nothing is valid too.
     reads.store.start_cursors(Id::mint(), &[Id::mint()], 5).await.unwrap();
+    let key = ReadKey { conversation: Id::mint(), user: Id::mint() };
+    reads.store.advance_cursors(&[Move { key, last, is_new: true }]).await.unwrap();
+}
+
+#[tokio::test]
+async fn presence() {
+    let entry = doc! {"v": 1_i64, "s": "online"};
+    let (user, gateway) = (ObjectId::new(), ObjectId::new().to_hex());
+    let document = doc! {
+        "_id": user, "g": {&gateway: entry}, "nodes": [&gateway], "status": "online",
+        "rev": 1_i64, "at": DateTime::now(),
+    };
+    let presence = Sample::of(name::PRESENCE, &document).await;
+    let (entry, version) = (format!("g.{gateway}"), format!("g.{gateway}.v"));
+    presence.needs(&["g", "nodes", "status", "rev", "at", &version]).await;
+    presence
+        .refuses([
+            ("status", "busy".into()),
+            ("rev", 0_i64.into()),
+            ("at", text()),
+            ("nodes", vec![7].into()),
+            ("nodes", text()),
+            (&entry, text()),
+            (&version, text()),
+        ])
+        .await;
+    presence.takes([("nodes", Bson::Array(Vec::new())), ("g", doc! {}.into())]).await;
+    // What the queries make of nothing is valid too.
+    let (gateway, user) = (Id::mint(), Id::mint());
+    let delta = Delta { gateway, user, version: 0, presence: Presence::Away, at: Timestamp::now() };
+    assert_eq!(presence.store.tell_presence(&[delta]).await.unwrap().refused, [0; 0]);
+}
+
+#[tokio::test]
+async fn gateways() {
+    let document = doc! {"_id": ObjectId::new(), "at": DateTime::now(), "alive": true, "known": false};
+    let gateways = Sample::of(name::GATEWAYS, &document).await;
+    gateways.needs(&["at", "alive", "known"]).await;
+    gateways.refuses([("_id", text()), ("at", text()), ("alive", text()), ("known", Bson::Null)]).await;
+    assert!(!gateways.store.beat(Id::mint()).await.unwrap());
 }

@@ -1,0 +1,90 @@
+//! Every event of the server reaches those who are entitled to it, over both dialects, and nobody else.
+//!
+//! | module | shows |
+//! |---|---|
+//! | [`messages`] | edits and deletions; members who come and go |
+//! | [`reads`] | read receipts in small and big conversations |
+//! | [`activities`] | who joins and leaves |
+//! | [`presence`] | who is told that somebody came or went |
+//! | [`typing`] | who is told that somebody types |
+//! | [`endings`] | ended sessions and accounts |
+
+mod activities;
+mod endings;
+mod messages;
+mod presence;
+mod reads;
+mod typing;
+
+use serde_json::Value;
+
+use crate::support::crowd::{conversations, crowd};
+use crate::support::people::Person;
+use crate::support::socket::{Dialect, Event, Socket};
+use crate::support::stack::Stack;
+use crate::support::{SOON, eventually};
+
+/// A running system and people, each connected over both dialects. All of them are in one group, the lobby: what is said
+/// there comes after everything before, so what somebody was not told by then they are never told.
+struct Stage<const N: usize> {
+    stack: Stack,
+    people: [Person; N],
+    sockets: Vec<[Socket; 2]>,
+    lobby: String,
+}
+
+impl<const N: usize> Stage<N> {
+    async fn set() -> Self {
+        let stack = Stack::start().await;
+        let base = stack.base();
+        let people = crowd(stack.store(), &base, N).await;
+        let lobby = conversations(stack.store(), [people.as_slice()]).await.remove(0);
+        let mut sockets = Vec::new();
+        for person in &people {
+            let io = person.connect(&base, Dialect::SocketIo).await;
+            sockets.push([io, person.connect(&base, Dialect::Plain).await]);
+        }
+        let people = people.try_into().unwrap_or_else(|_| panic!("{N} people"));
+        Self { stack, people, sockets, lobby }
+    }
+
+    /// What the n-th person was told under this name so far; over both dialects the same. Waits until everything that
+    /// happened up to now has been told.
+    async fn told(&self, name: &str) -> Vec<Vec<Value>> {
+        let mark = self.people[0].say(&self.lobby, "a mark").await["seq"].as_i64().unwrap();
+        let mut told = Vec::new();
+        for (person, sockets) in self.people.iter().zip(&self.sockets) {
+            let mut both = Vec::new();
+            for socket in sockets {
+                eventually(&format!("the mark reaches {}", person.name), SOON, async || {
+                    assert_eq!(socket.close_code(), None, "{} was closed", person.name);
+                    socket.seqs(&self.lobby).contains(&mark).then_some(())
+                })
+                .await;
+                both.push(named(socket, name));
+            }
+            let [io, plain] = <[Vec<Event>; 2]>::try_from(both).unwrap();
+            assert_eq!(io, plain, "what {} is told does not depend on the dialect", person.name);
+            assert!(io.iter().all(|event| event.clock.is_some()), "every event carries its clock: {io:?}");
+            told.push(io.into_iter().map(|event| event.payload).collect());
+        }
+        told
+    }
+}
+
+/// The events of this name that arrived so far.
+fn named(socket: &Socket, name: &str) -> Vec<Event> {
+    socket.events().into_iter().filter(|event| event.name == name).collect()
+}
+
+/// Somebody as they stand beside a message.
+fn author(person: &Person) -> Value {
+    serde_json::json!({ "_id": person.id, "id": person.id, "name": person.name, "avatar": null })
+}
+
+/// Fails unless exactly these people, by their place, were told this, and nobody anything else.
+fn assert_told(told: &[Vec<Value>], expected: &[&[&Value]]) {
+    let told: Vec<Vec<&Value>> = told.iter().map(|told| told.iter().collect()).collect();
+    let expected: Vec<Vec<&Value>> = expected.iter().map(|expected| expected.to_vec()).collect();
+    assert_eq!(told, expected);
+}
