@@ -41,6 +41,7 @@ pub(crate) struct App {
     addresses_throttle: Throttle<IpAddr>,
     accounts_throttle: Throttle<String>,
     invites_throttle: Throttle<Id>,
+    changes_throttle: Throttle<Id>,
     /// What is carried out even if the client goes away.
     pub(crate) tasks: TaskTracker,
     /// Downloads that may be under way.
@@ -71,6 +72,7 @@ impl App {
             addresses_throttle: Throttle::new(config.auth_rate_per_address),
             accounts_throttle: Throttle::new(config.auth_rate_per_account),
             invites_throttle: Throttle::new(config.invite_rate_per_user),
+            changes_throttle: Throttle::new(config.change_rate_per_user),
             tasks: TaskTracker::new(),
             downloads: Arc::new(Semaphore::new(DOWNLOADS)),
             store,
@@ -145,6 +147,11 @@ impl App {
     pub(crate) fn admit_invites(&self, user: Id, people: usize) -> Result<(), Failure> {
         let people = u32::try_from(people).unwrap_or(u32::MAX);
         self.invites_throttle.check_many(&user, people).map_err(throttled)
+    }
+
+    /// Counts a change of what others are told about at once: a conversation, or who takes part in an activity.
+    pub(crate) fn admit_change(&self, user: Id) -> Result<(), Failure> {
+        self.changes_throttle.check(&user).map_err(throttled)
     }
 }
 

@@ -41,6 +41,10 @@ pub const INVITE_RATE_PER_USER: &str = "INVITE_RATE_PER_USER";
 /// Default of [`INVITE_RATE_PER_USER`]: the largest group at once, and after that so slowly that nobody's list is filled with groups
 /// that a stranger made.
 pub const DEFAULT_INVITE_RATE_PER_USER: Rate = Rate { count: 1_000, per: Duration::from_secs(60 * 60) };
+/// How often a user may change conversations and join or leave activities.
+pub const CHANGE_RATE_PER_USER: &str = "CHANGE_RATE_PER_USER";
+/// Default of [`CHANGE_RATE_PER_USER`]: each change of a large group is told to a thousand people.
+pub const DEFAULT_CHANGE_RATE_PER_USER: Rate = Rate { count: 120, per: MINUTE };
 /// How often a user may upload a file.
 pub const UPLOAD_RATE_PER_USER: &str = "UPLOAD_RATE_PER_USER";
 /// Default of [`UPLOAD_RATE_PER_USER`].
@@ -77,6 +81,8 @@ pub struct Config {
     pub auth_rate_per_account: Rate,
     /// See [`INVITE_RATE_PER_USER`].
     pub invite_rate_per_user: Rate,
+    /// See [`CHANGE_RATE_PER_USER`].
+    pub change_rate_per_user: Rate,
     /// See [`UPLOAD_RATE_PER_USER`].
     pub upload_rate_per_user: Rate,
     /// See [`UPLOAD_MAX_BYTES`].
@@ -111,6 +117,7 @@ impl Config {
             auth_rate_per_address: DEFAULT_AUTH_RATE_PER_ADDRESS,
             auth_rate_per_account: DEFAULT_AUTH_RATE_PER_ACCOUNT,
             invite_rate_per_user: DEFAULT_INVITE_RATE_PER_USER,
+            change_rate_per_user: DEFAULT_CHANGE_RATE_PER_USER,
             upload_rate_per_user: DEFAULT_UPLOAD_RATE_PER_USER,
             upload_max_bytes: DEFAULT_UPLOAD_MAX_BYTES,
             upload_timeout: DEFAULT_UPLOAD_TIMEOUT,
@@ -138,6 +145,7 @@ impl Config {
             auth_rate_per_address: env.parse(AUTH_RATE_PER_ADDRESS, DEFAULT_AUTH_RATE_PER_ADDRESS),
             auth_rate_per_account: env.parse(AUTH_RATE_PER_ACCOUNT, DEFAULT_AUTH_RATE_PER_ACCOUNT),
             invite_rate_per_user: env.parse(INVITE_RATE_PER_USER, DEFAULT_INVITE_RATE_PER_USER),
+            change_rate_per_user: env.parse(CHANGE_RATE_PER_USER, DEFAULT_CHANGE_RATE_PER_USER),
             upload_rate_per_user: env.parse(UPLOAD_RATE_PER_USER, DEFAULT_UPLOAD_RATE_PER_USER),
             upload_max_bytes: env.parse(UPLOAD_MAX_BYTES, DEFAULT_UPLOAD_MAX_BYTES),
             upload_timeout: env.duration(UPLOAD_TIMEOUT, DEFAULT_UPLOAD_TIMEOUT),
@@ -203,6 +211,7 @@ mod tests {
             (AUTH_RATE_PER_ADDRESS, "0/1m"),
             (AUTH_RATE_PER_ACCOUNT, "often"),
             (INVITE_RATE_PER_USER, "1000"),
+            (CHANGE_RATE_PER_USER, "120"),
             (UPLOAD_RATE_PER_USER, "10"),
             (UPLOAD_MAX_BYTES, "1023"),
             (UPLOAD_MAX_BYTES, "1073741825"),
@@ -226,11 +235,13 @@ mod tests {
         let (config, _) = read(&[]);
         assert_eq!(config.auth_rate_per_address, Rate { count: 60, per: MINUTE });
         assert_eq!(config.auth_rate_per_account, Rate { count: 10, per: MINUTE });
+        assert_eq!(config.change_rate_per_user, Rate { count: 120, per: MINUTE });
         assert_eq!(config.upload_rate_per_user, Rate { count: 30, per: MINUTE });
         assert_eq!((config.upload_max_bytes, config.upload_timeout), (10_485_760, MINUTE * 2));
         let (config, refused) = read(&[
             (AUTH_RATE_PER_ADDRESS, "5/1s"),
             (AUTH_RATE_PER_ACCOUNT, "6/1s"),
+            (CHANGE_RATE_PER_USER, "8/1s"),
             (UPLOAD_RATE_PER_USER, "7/1s"),
             (UPLOAD_MAX_BYTES, "2048"),
             (UPLOAD_TIMEOUT, "3s"),
@@ -238,7 +249,7 @@ mod tests {
         assert_eq!(refused, [""; 0]);
         assert_eq!(config.auth_rate_per_address.count, 5);
         assert_eq!(config.auth_rate_per_account.count, 6);
-        assert_eq!(config.upload_rate_per_user.count, 7);
+        assert_eq!((config.change_rate_per_user.count, config.upload_rate_per_user.count), (8, 7));
         assert_eq!((config.upload_max_bytes, config.upload_timeout), (2048, Duration::from_secs(3)));
     }
 

@@ -81,7 +81,7 @@ impl<'p> Detail<'p> {
         let conversation = &listed.conversation;
         let readers = self.readers(listed);
         let last = listed.last.as_ref();
-        let mut update = self.context.update(conversation);
+        let mut update = self.context.update(conversation, listed.size);
         if let Some(last) = last {
             // The stored time is a view that may be a second behind.
             update.updated_at = update.updated_at.max(last.created_at);

@@ -1,16 +1,22 @@
 //! What gateways tell about who is connected, and gateways that fall silent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::Id;
-use protocol::command::Heartbeat;
-use store::Store;
+use protocol::command::{HEARTBEAT_INTERVAL_SECS, Heartbeat};
+use store::bson::doc;
 use store::presence::{Delta, Told};
+use store::{Store, bounded};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::answer::Failure;
 use crate::metrics::METRICS;
+
+/// After trouble with the database no gateway is taken for dead for this long: several heartbeats, and the pauses between attempts.
+const CONVALESCENCE: Duration = Duration::from_secs(3 * HEARTBEAT_INTERVAL_SECS);
+/// A database that takes longer than this to answer at all may have been away.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// Takes in the deltas of a batch, all at once: three commands. An answer for each, in their order.
 pub(crate) async fn tell(store: &Store, deltas: &[Delta]) -> Vec<Result<(), Failure>> {
@@ -39,19 +45,23 @@ pub(crate) async fn tell(store: &Store, deltas: &[Delta]) -> Vec<Result<(), Fail
 
 /// Notes that a gateway lives: one command.
 pub(crate) async fn beat(store: &Store, gateway: Id) -> Result<Heartbeat, Failure> {
-    let known = store.beat(gateway).await?;
-    if !known {
-        info!(%gateway, "a gateway is new, or was taken for dead");
-    }
-    Ok(Heartbeat { known })
+    Ok(Heartbeat { epoch: store.beat(gateway).await? })
 }
 
 /// Has the users of gateways that fell silent be offline, again and again until `shutdown`. Every api node does: whoever comes
 /// first does what there is to do, and one that is stopped, or dies, leaves the rest to the others.
 pub(crate) async fn sweep(store: &Store, interval: Duration, shutdown: &CancellationToken) {
     let sweeping = async {
+        let mut trouble = None;
         loop {
             tokio::time::sleep(jittered(interval)).await;
+            // While the database was away nobody could be heard of: whoever lives has to have the time to say so.
+            if !answers_at_once(store).await {
+                trouble = Some(Instant::now());
+            }
+            if trouble.is_some_and(|trouble| trouble.elapsed() < CONVALESCENCE) {
+                continue;
+            }
             match store.sweep_gateways().await {
                 Ok(swept) => {
                     METRICS.swept.inc_by(swept.gateways);
@@ -69,6 +79,13 @@ pub(crate) async fn sweep(store: &Store, interval: Duration, shutdown: &Cancella
         () = shutdown.cancelled() => {}
         () = sweeping => {}
     }
+}
+
+/// Whether the database is there and was not waited for.
+async fn answers_at_once(store: &Store) -> bool {
+    let asked = Instant::now();
+    let ping = store.database().run_command(doc! { "ping": 1 });
+    bounded(ping).await.is_ok() && asked.elapsed() < PROMPT
 }
 
 /// A time around `interval`, so that nodes that were started together do not all look at the same moment.

@@ -228,8 +228,12 @@ impl<'p> Context<'p> {
         if conversation.blocked_by.is_empty() { summary } else { UserSummary { status: None, ..summary } }
     }
 
-    /// What is the same for all participants.
-    pub(crate) fn update<'a>(&'a self, conversation: &'a Conversation) -> ConversationUpdate<'a> {
+    /// What is the same for all participants, of whom there are `size`, named or not.
+    pub(crate) fn update<'a>(
+        &'a self,
+        conversation: &'a Conversation,
+        size: usize,
+    ) -> ConversationUpdate<'a> {
         ConversationUpdate {
             mongo_id: conversation.id,
             id: conversation.id,
@@ -240,6 +244,7 @@ impl<'p> Context<'p> {
                 .iter()
                 .map(|id| self.participant(*id, conversation))
                 .collect(),
+            participant_count: size as i64,
             created_by: conversation.created_by,
             activity_id: conversation.activity_id,
             created_at: conversation.created_at,

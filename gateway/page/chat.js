@@ -198,7 +198,11 @@ export class Chat {
     const { fresh, ...counts } = known ?? this.#unread.counted(undefined, { unreadCount: 0, ...update });
     const { counted, read, unreadCount } = counts;
     const lastMessage = newest(known?.lastMessage, update.lastMessage);
-    this.conversations.set(update._id, { ...update, whole: true, counted, read, unreadCount, fresh, lastMessage });
+    const whole = update.participants.length === update.participantCount;
+    // An event names some of a large group: those who are known already stay until it is opened.
+    const participants = whole || !known ? update.participants : known.participants;
+    const merged = { ...update, participants, whole, counted, read, unreadCount, fresh, lastMessage };
+    this.conversations.set(update._id, merged);
     this.presence.learn(update.participants);
     this.#changed();
     return update._id;
@@ -237,7 +241,7 @@ export class Chat {
   }
 
   #applyUpdate(update) {
-    if (!update.isActive || !update.participants.some((user) => user._id === this.#me._id)) {
+    if (!update.isActive) {
       this.#forget(update._id);
       return;
     }
@@ -356,7 +360,7 @@ export class Chat {
     for (const conversation of list) {
       const known = this.conversations.get(conversation._id);
       const lastMessage = newest(known?.lastMessage, conversation.lastMessage);
-      const whole = conversation.participants.length < SMALL;
+      const whole = conversation.participants.length === conversation.participantCount;
       const counts = this.#unread.counted(known, conversation);
       this.conversations.set(conversation._id, { ...conversation, whole, lastMessage, ...counts });
       this.presence.learn(conversation.participants);

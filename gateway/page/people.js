@@ -227,7 +227,14 @@ export class GroupDialog {
   }
 
   async #change(change) {
-    const done = await this.#attempt(() => this.#chat.update(this.#group._id, change));
+    // Of a list that is cut short, whoever is not in it would be removed.
+    const { _id } = this.#group;
+    if (change.participants && this.#chat.conversations.get(_id)?.whole === false) {
+      this.#chat.refresh(_id);
+      this.#error("The list of members is still on its way. Please try again.");
+      return false;
+    }
+    const done = await this.#attempt(() => this.#chat.update(_id, change));
     this.refresh();
     return done;
   }

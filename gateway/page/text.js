@@ -31,8 +31,8 @@ export function titleOf(conversation, me) {
 export function membersOf(conversation, me) {
   if (conversation.type !== "group") return "";
   const names = others(conversation, me).slice(0, NAMES + 1).map((user) => user.name);
-  const more = conversation.participants.length - 1 - NAMES;
-  if (more > 1) return `${names.slice(0, NAMES).join(", ")}, ${more}${conversation.whole ? "" : " or more"} others, you`;
+  const more = conversation.participantCount - 1 - NAMES;
+  if (more > 1) return `${names.slice(0, NAMES).join(", ")}, ${more} others, you`;
   return [...names, "you"].join(", ");
 }
 

@@ -13,7 +13,7 @@
 //! | `reads` | `message:read`: the batches, and who is told what came of them |
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use protocol::code::ApiError;
@@ -80,6 +80,8 @@ pub(crate) struct ApiClient {
     reads: Vec<Batcher<Read, ()>>,
     connects: Batcher<Connect, Result<(), ApiError>>,
     waiting_bytes: Arc<AtomicUsize>,
+    /// Whether the last answer, or the lack of one, was that the service is unavailable.
+    is_away: Arc<AtomicBool>,
 }
 
 impl ApiClient {
@@ -98,9 +100,12 @@ impl ApiClient {
             })
             .collect();
         let reads = (0..route::LANES).map(|lane| reads::start(Arc::clone(&caller), lane)).collect();
-        let connecting = Arc::clone(&caller);
-        let connects = Batcher::spawn(CONNECTS, move |batch| connect_batch(Arc::clone(&connecting), batch));
-        Self { caller, lanes, reads, connects, waiting_bytes }
+        let is_away = Arc::<AtomicBool>::default();
+        let (connecting, away) = (Arc::clone(&caller), Arc::clone(&is_away));
+        let connects = Batcher::spawn(CONNECTS, move |batch| {
+            connect_batch(Arc::clone(&connecting), batch, Arc::clone(&away))
+        });
+        Self { caller, lanes, reads, connects, waiting_bytes, is_away }
     }
 
     /// Puts a message into its conversation's lane. Its sender is told through its [`Reply`], also when the
@@ -138,8 +143,26 @@ impl ApiClient {
     ///
     /// When no node answered in time. The batch may have taken effect.
     pub(crate) async fn presence(&self, commands: Vec<Command>) -> Result<Vec<Answer>, ApiError> {
-        self.caller.call(PRESENCE_LANE, commands, Instant::now()).await
+        let answers = self.caller.call(PRESENCE_LANE, commands, Instant::now()).await;
+        note(&self.is_away, &answers);
+        answers
     }
+
+    /// Whether the api, or the database behind it, was away when it was last asked whether somebody may connect or told who is
+    /// there. The latter happens every few seconds, so this ends soon after the trouble does.
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
+    }
+}
+
+/// Notes whether anybody answered, and could do what was asked.
+fn note(is_away: &AtomicBool, answers: &Result<Vec<Answer>, ApiError>) {
+    let away = |error: &ApiError| error.code == ErrorCode::Unavailable;
+    let now = match answers {
+        Ok(answers) => answers.iter().any(|answer| matches!(answer, Answer::Err(error) if away(error))),
+        Err(error) => away(error),
+    };
+    is_away.store(now, Ordering::Relaxed);
 }
 
 fn unavailable(reason: impl std::fmt::Display) -> ApiError {
@@ -175,11 +198,17 @@ async fn send_batch(caller: Arc<Caller>, lane: usize, batch: Vec<Send>) -> Vec<(
     vec![(); count]
 }
 
-async fn connect_batch(caller: Arc<Caller>, batch: Vec<Connect>) -> Vec<Result<(), ApiError>> {
+async fn connect_batch(
+    caller: Arc<Caller>,
+    batch: Vec<Connect>,
+    is_away: Arc<AtomicBool>,
+) -> Vec<Result<(), ApiError>> {
     let count = batch.len();
     let commands =
         batch.iter().map(|c| Command::Connect { user: c.user, generation: c.generation }).collect();
-    let answers = match caller.call(CONNECT_LANE, commands, Instant::now()).await {
+    let answers = caller.call(CONNECT_LANE, commands, Instant::now()).await;
+    note(&is_away, &answers);
+    let answers = match answers {
         Ok(answers) => answers,
         Err(error) => return vec![Err(error); count],
     };

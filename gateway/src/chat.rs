@@ -5,7 +5,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `gate` | who may begin a connection |
-//! | `rates` | how many commands may come |
+//! | `rates` | how often users may connect, and how many commands may come |
 //! | `commands` | what clients send |
 //! | `reply` | how they are told what came of it |
 //! | `hub` | users, their sockets, and the streamer's deliveries to them |
@@ -29,8 +29,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::api_client::{ApiClient, Connect};
-use crate::http::Edge;
-use crate::metrics::METRICS;
+use crate::http::{self, Edge};
+use crate::metrics::{METRICS, Policy};
 use crate::transport::{Application, Body, ClientEvent, Socket};
 
 mod commands;
@@ -104,6 +104,14 @@ impl Application for Chat {
     type Permit = Permit;
 
     fn allow<B>(&self, request: &Request<B>) -> Result<Permit, Response<Body>> {
+        if self.api.is_away() {
+            // Nobody could be let in. A transport that is refused is tried again by every client; a socket would be given up.
+            METRICS.refused(Policy::Away);
+            return Err(http::error(
+                ErrorCode::Unavailable,
+                "The service is unavailable, please try again later",
+            ));
+        }
         self.gate.allow(request)
     }
 
@@ -133,6 +141,10 @@ impl Application for Chat {
             return None;
         };
         let (user, generation) = (claims.user_id, claims.generation);
+        if !self.rates.may_connect(user) {
+            socket.close(close::TOO_MANY, "too many connects of one user");
+            return None;
+        }
         let admitted = Arc::<AtomicBool>::default();
         socket.expire_at(instant(claims.exp));
         // The hub knows the socket before the api is asked, so that a revocation in between finds it.
@@ -140,7 +152,7 @@ impl Application for Chat {
             socket: socket.clone(),
             user,
             generation,
-            resume: auth.resume(&self.tokens, user),
+            resume: self.resume(&auth, user),
             admitted: Arc::clone(&admitted),
         });
         tokio::spawn(Arc::clone(self).vouch(socket.clone(), user, generation));
@@ -161,6 +173,16 @@ impl Application for Chat {
 }
 
 impl Chat {
+    /// Where a client that comes back is to go on, unless its user comes back too often.
+    fn resume(&self, auth: &Auth, user: Id) -> Option<hub::Resume> {
+        let resume = auth.resume(&self.tokens, user)?;
+        if self.rates.may_resume(user) {
+            return Some(resume);
+        }
+        hub::metrics::METRICS.recoveries_failed.inc();
+        None
+    }
+
     /// Asks the api whether the user may connect, and tells the hub.
     async fn vouch(self: Arc<Self>, socket: Socket, user: Id, generation: i64) {
         match self.api.connect(Connect { user, generation }).await {

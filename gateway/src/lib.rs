@@ -55,14 +55,9 @@ pub async fn run<B: Bus>(
     let id = Id::mint();
     let (uplinks, incoming) = bus.attach_gateway(id).await?;
     let (commands, queue) = mpsc::unbounded_channel();
+    let settings = hub_settings(&config);
     let nodes = Arc::new(Nodes::new(config.api_urls));
     let api = Arc::new(ApiClient::new(Arc::clone(&nodes), config.tokens.clone(), config.command_timeout));
-    let settings = hub::Settings {
-        tokens: config.tokens.clone(),
-        presence_grace: config.presence_grace,
-        connections_per_user: config.limits.connections_per_user,
-        outbound_limit: config.transport.outbound_limit,
-    };
     let mut hub = tokio::spawn(hub::run(id, settings, Arc::clone(&api), queue, uplinks, incoming));
     info!(gateway = %id, "accepting connections");
     let origins = Origins::new(config.client_urls);
@@ -99,4 +94,13 @@ pub async fn run<B: Bus>(
     // A question to the api that is still open keeps the application; the farewell is only a courtesy.
     drop(tokio::time::timeout(FAREWELL, hub).await);
     Ok(())
+}
+
+fn hub_settings(config: &Config) -> hub::Settings {
+    hub::Settings {
+        tokens: config.tokens.clone(),
+        presence_grace: config.presence_grace,
+        connections_per_user: config.limits.connections_per_user,
+        outbound_limit: config.transport.outbound_limit,
+    }
 }

@@ -32,23 +32,35 @@ pub(crate) enum Policy {
     AddressConnections,
     /// Too many connections of one user at once.
     UserConnections,
+    /// Too many connects of one user in too short a time. The connection is closed.
+    Connects,
+    /// Too many comebacks of one user in too short a time. They begin anew.
+    Resumes,
     /// Too many commands on one connection in too short a time.
     ConnectionCommands,
     /// Too many commands of one user in too short a time.
     UserCommands,
+    /// Too many kilobytes of messages of one user in too short a time.
+    UserBytes,
     /// Somebody who was refused too many commands, and did not stop. The connection is closed.
     Flood,
+    /// Somebody who wanted to connect while the api or the database was away.
+    Away,
 }
 
 impl Policy {
-    const LABELS: [&'static str; 7] = [
+    const LABELS: [&'static str; 11] = [
         "origin",
         "handshake_rate",
         "address_connections",
         "user_connections",
+        "connects",
+        "resumes",
         "connection_commands",
         "user_commands",
+        "user_bytes",
         "flood",
+        "away",
     ];
 }
 
@@ -149,7 +161,7 @@ mod tests {
 
     #[test]
     fn every_label_belongs_to_what_it_says() {
-        assert_eq!(Policy::LABELS[Policy::Flood as usize], "flood");
+        assert_eq!(Policy::LABELS[Policy::Away as usize], "away");
         assert_eq!(Kind::LABELS[Kind::Unknown as usize], "unknown");
         assert_eq!(Outcome::LABELS[Outcome::Refused as usize], "refused");
     }

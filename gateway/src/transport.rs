@@ -68,7 +68,7 @@ mod writer;
 pub use config::Config;
 pub use frame::Event;
 pub use server::run;
-pub use socket::Socket;
+pub use socket::{Admitted, Socket};
 
 /// The body of an HTTP answer.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
@@ -119,7 +119,8 @@ pub trait Application: Send + Sync + Sized + 'static {
     }
 
     /// Whether a new connection, whose handshake is valid in itself, may be made. Asked once for each, not again when it goes on
-    /// from polling to a WebSocket. The peer's address is in the request's extensions, as a [`SocketAddr`].
+    /// from polling to a WebSocket; but asked as well for such a WebSocket that is passed to another node, or comes second, and
+    /// for as long as that is open. The peer's address is in the request's extensions, as a [`SocketAddr`].
     ///
     /// # Errors
     ///

@@ -107,9 +107,9 @@ impl Presence {
 /// The answer to [`Command::Alive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// False: the gateway is new, or was taken for dead and its users for offline. It is to tell everybody's presence
-    /// again, under new versions.
-    pub known: bool,
+    /// Which of its lives the gateway is in. When it is another one than before, the gateway is new or was taken for dead
+    /// meanwhile, and its users for offline: it is to tell everybody's presence again, under new versions.
+    pub epoch: i64,
 }
 
 /// How often a gateway says that it lives, in seconds.

@@ -8,7 +8,7 @@
 //! | [`event`] | names of the realtime events, and how one is encoded |
 //! | [`model`] | users, conversations and messages as the frontend sees them |
 //! | [`input`](mod@input) | declared input: the fields of bodies and queries, checked and described by one declaration |
-//! | [`body`] | what a client may say about a new message |
+//! | [`body`] | what clients may say in bodies and events, and the words that documents are made of |
 //! | [`command`] | the batched internal calls from gateway to api |
 //! | [`bus`] | what streamer and gateways say to each other |
 //! | [`token`] | JSON Web Tokens: claims, signing, verifying |

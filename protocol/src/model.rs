@@ -2,6 +2,12 @@
 //!
 //! Field names are the frontend specification's. `id` stands beside `_id` because the frontend compares
 //! with `currentUser.id`. Texts are `Cow`s so that the hot path serialises what it has read without copying.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `live` | payloads of realtime events that REST has no answer like |
+
+mod live;
 
 use std::borrow::Cow;
 
@@ -9,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Id, Timestamp};
+
+pub use live::{ActivityMembers, MessageDelete, MessageRead, MessageUpdate, Typing, UserStatus};
 
 /// What others see of a user in lists and beside messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -269,8 +277,10 @@ pub struct ConversationUpdate<'a> {
     /// `direct` or `group`.
     #[serde(rename = "type")]
     pub kind: Cow<'a, str>,
-    /// The participants, populated. Empty for one who was removed.
+    /// The participants, populated; in a list and in an event no more than 32. Empty for one who was removed.
     pub participants: Vec<UserSummary<'a>>,
+    /// How many take part, named or not; 0 for one who was removed.
+    pub participant_count: i64,
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<Id>,
@@ -283,108 +293,6 @@ pub struct ConversationUpdate<'a> {
     pub updated_at: Timestamp,
     /// False once archived; false as well for one who was removed from it.
     pub is_active: bool,
-}
-
-/// An edited message, the payload of `message:update`: what is new, and what it takes to find the place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageUpdate<'a> {
-    /// The message's identifier, under MongoDB's name.
-    #[serde(rename = "_id")]
-    pub mongo_id: Id,
-    /// The identifier again.
-    pub id: Id,
-    /// The identifier once more, as in `message:read` and `message:delete`.
-    pub message_id: Id,
-    /// The conversation it belongs to.
-    pub conversation_id: Id,
-    /// Its number within the conversation.
-    pub seq: i64,
-    /// Who wrote it.
-    pub sender: UserSummary<'a>,
-    /// What it says now.
-    pub content: Cow<'a, str>,
-    /// When it was committed.
-    pub created_at: Timestamp,
-    /// When it was edited.
-    pub updated_at: Timestamp,
-    /// The same.
-    pub edited_at: Timestamp,
-}
-
-/// A deleted message, the payload of `message:delete`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageDelete {
-    /// The message's identifier, under MongoDB's name.
-    #[serde(rename = "_id")]
-    pub mongo_id: Id,
-    /// The identifier again.
-    pub id: Id,
-    /// The identifier once more.
-    pub message_id: Id,
-    /// The conversation it belongs to.
-    pub conversation_id: Id,
-    /// Its number within the conversation.
-    pub seq: i64,
-    /// Who wrote and deleted it.
-    pub user_id: Id,
-    /// When it was deleted.
-    pub deleted_at: Timestamp,
-    /// Always true.
-    pub is_deleted: bool,
-}
-
-/// That somebody has read a message and all before it, the payload of `message:read`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageRead {
-    /// The last message that was read.
-    pub message_id: Id,
-    /// Who read it.
-    pub user_id: Id,
-    /// Where.
-    pub conversation_id: Id,
-    /// When.
-    pub read_at: Timestamp,
-    /// The number of that message: everything up to it is read.
-    pub seq: i64,
-}
-
-/// That somebody is typing or has stopped, the payload of `conversation:typing`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Typing {
-    /// Where.
-    pub conversation_id: Id,
-    /// Who.
-    pub user_id: Id,
-    /// Whether they are typing now.
-    pub is_typing: bool,
-}
-
-/// What somebody is now, the payload of `user:status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UserStatus<'a> {
-    /// Who.
-    pub user_id: Id,
-    /// `online`, `offline` or `away`.
-    pub status: Cow<'a, str>,
-    /// When they were last seen.
-    pub last_seen: Option<Timestamp>,
-}
-
-/// Who takes part in an activity now, the payload of `activity:join` and `activity:leave`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ActivityMembers<'a> {
-    /// The activity.
-    pub activity_id: Id,
-    /// Who joined or left.
-    pub user_id: Id,
-    /// Who takes part after that, populated, the host among them.
-    pub updated_participants: Vec<UserSummary<'a>>,
 }
 
 /// The name of an author or participant who is not there any more.

@@ -5,6 +5,10 @@
 //!
 //! Secrets can be replaced while everything runs: the newest one signs, older ones still verify, and each token
 //! names its secret in the `kid` header (see [`Tokens::with_previous`]).
+//!
+//! | module | holds |
+//! |---|---|
+//! | `key` | one secret: what it signs and verifies, and its short name |
 
 use std::fmt;
 use std::time::Duration;

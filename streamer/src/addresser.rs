@@ -62,10 +62,7 @@ impl Addresser {
         for item in batch.changes()? {
             let event = item?.as_document().ok_or(StreamError::Malformed)?;
             match Change::parse(event) {
-                Ok(Some(change)) => {
-                    self.cache.note_missing(&change, &mut missing);
-                    changes.push(change);
-                }
+                Ok(Some(change)) => changes.push(change),
                 Ok(None) => {}
                 // Somebody wrote past the api; one odd document must not stop everybody's events.
                 Err(error) => {
@@ -73,6 +70,10 @@ impl Addresser {
                     warn!(%error, "a change was skipped: its document is not as LinkUp writes it");
                 }
             }
+        }
+        beside::mark_overtaken(&mut changes);
+        for change in &changes {
+            self.cache.note_missing(change, &mut missing);
         }
         let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Vec::new()) };
         self.cache.load(&self.database, missing, first.time - 1).await?;

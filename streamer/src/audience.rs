@@ -1,12 +1,14 @@
 //! Who is told that somebody came or went: friends, and those with whom there is a direct conversation.
 //!
-//! Never somebody who blocks the other or is blocked by them. This is not cached: friends and blocks change without a word
+//! Never somebody who blocks the other or is blocked by them; and when somebody was last seen, only those who see it in their
+//! profile: their friends, and everybody where it is public. This is not cached: friends and blocks change without a word
 //! of the stream, and a status comes rarely. It is looked up for all users of a batch together, as of the batch's last
 //! change, so that whoever was blocked before the status is not told.
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocument, doc};
 use protocol::Id;
+use protocol::body::Privacy;
 use rustc_hash::{FxHashMap, FxHashSet};
 use store::document::Kind;
 use store::name;
@@ -31,7 +33,20 @@ struct Circle {
     blocked: FxHashSet<Id>,
     /// With whom they have a direct conversation in which nobody blocks.
     partners: FxHashSet<Id>,
+    /// Those whom they have added and who have added them.
+    friends: FxHashSet<Id>,
+    /// Whether everybody sees their whole profile.
+    is_public: bool,
     audience: FxHashSet<Id>,
+}
+
+/// Who is to be told what somebody does, themself not among them; in order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Audience {
+    /// They are told everything.
+    pub(crate) whole: Vec<Id>,
+    /// They are not told when it was that the user was last seen.
+    pub(crate) partly: Vec<Id>,
 }
 
 /// Who is to be told what each of these users does, the users themselves not among them. Three queries for up to
@@ -40,12 +55,12 @@ struct Circle {
 /// # Errors
 ///
 /// When the past cannot be read.
-pub(crate) async fn load(past: &impl Past, users: &[Id]) -> Result<FxHashMap<Id, Vec<Id>>, StreamError> {
+pub(crate) async fn load(past: &impl Past, users: &[Id]) -> Result<FxHashMap<Id, Audience>, StreamError> {
     let mut audiences = FxHashMap::default();
     for users in users.chunks(USERS) {
         let mut circles = circles(past, users).await?;
         tell_each_other(past, users, &mut circles).await?;
-        audiences.extend(circles.into_iter().map(|(user, circle)| (user, sorted(circle.audience))));
+        audiences.extend(circles.into_iter().map(|(user, circle)| (user, Audience::from(circle))));
     }
     Ok(audiences)
 }
@@ -56,9 +71,10 @@ async fn circles(past: &impl Past, users: &[Id]) -> Result<FxHashMap<Id, Circle>
     let talks = doc! {
         "participants": { "$in": &oids }, "type": Kind::Direct.as_str(), "blockedBy.0": { "$exists": false },
     };
+    let fields = doc! { "friends": 1, "blocked": 1, "settings.privacy": 1 };
     METRICS.audience_queries.inc_by(2);
     let (people, talks) = tokio::try_join!(
-        past.find(name::USERS, doc! { "_id": { "$in": &oids } }, doc! { "friends": 1, "blocked": 1 }),
+        past.find(name::USERS, doc! { "_id": { "$in": &oids } }, fields),
         past.find(name::CONVERSATIONS, talks, doc! { "participants": 1 }),
     )?;
     let mut circles = FxHashMap::default();
@@ -67,6 +83,7 @@ async fn circles(past: &impl Past, users: &[Id]) -> Result<FxHashMap<Id, Circle>
         let circle = Circle {
             added: added.into_iter().collect(),
             blocked: blocked.into_iter().collect(),
+            is_public: is_public(document),
             ..Circle::default()
         };
         circles.insert(user, circle);
@@ -109,6 +126,7 @@ async fn tell_each_other(
                     && circle.added.contains(&other)
                     && !circle.blocked.contains(&other)
                 {
+                    circle.friends.insert(other);
                     circle.audience.insert(other);
                 }
             }
@@ -136,15 +154,26 @@ fn relations(document: &RawDocument) -> Result<(Id, Vec<Id>, Vec<Id>), StreamErr
     Ok((id(document, "_id")?, optional_ids(document, "friends")?, optional_ids(document, "blocked")?))
 }
 
+/// What is not known to be public is not.
+fn is_public(document: &RawDocument) -> bool {
+    let settings = document.get_document("settings");
+    settings.and_then(|settings| settings.get_str("privacy")).ok().and_then(Privacy::parse)
+        == Some(Privacy::Public)
+}
+
 fn both_ways(pair: &[Id]) -> impl Iterator<Item = (Id, Id)> {
     let pair = <[Id; 2]>::try_from(pair).ok();
     pair.into_iter().flat_map(|[one, other]| [(one, other), (other, one)])
 }
 
-fn sorted(audience: FxHashSet<Id>) -> Vec<Id> {
-    let mut audience: Vec<Id> = audience.into_iter().collect();
-    audience.sort_unstable();
-    audience
+impl From<Circle> for Audience {
+    fn from(circle: Circle) -> Self {
+        let mut audience: Vec<Id> = circle.audience.into_iter().collect();
+        audience.sort_unstable();
+        let sees_all = |user: &Id| circle.is_public || circle.friends.contains(user);
+        let (whole, partly) = audience.into_iter().partition(sees_all);
+        Self { whole, partly }
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +189,8 @@ mod tests {
     struct Told {
         /// Each user's friends and blocked users.
         users: FxHashMap<Id, (Vec<Id>, Vec<Id>)>,
+        /// Whose profile is public.
+        public: FxHashSet<Id>,
         /// Direct conversations in which nobody blocks.
         talks: Vec<[Id; 2]>,
         queries: Mutex<Vec<&'static str>>,
@@ -190,8 +221,10 @@ mod tests {
             let asked = asked(&filter, "_id");
             let of = self.users.iter().filter(|(id, _)| asked.contains(id));
             let document = |(id, (friends, blocked)): (&Id, &(Vec<Id>, Vec<Id>))| {
+                let privacy = if self.public.contains(id) { "public" } else { "friends-only" };
                 rawdoc! {
                     "_id": store::convert::oid(*id), "friends": list(friends), "blocked": list(blocked),
+                    "settings": { "privacy": privacy },
                 }
             };
             Ok(of.map(document).collect())
@@ -219,9 +252,14 @@ mod tests {
         }
         told.talks = vec![[ada, partner], [blocker, ada], [ada, blocked], [friend, stranger]];
         let audiences = load(&told, &[ada, friend, Id::mint()]).await.unwrap();
-        assert_eq!(audiences[&ada], [friend, partner]);
-        assert_eq!(audiences[&friend], [ada, stranger]);
+        let audience =
+            |whole: &[Id], partly: &[Id]| Audience { whole: whole.to_vec(), partly: partly.to_vec() };
+        assert_eq!(audiences[&ada], audience(&[friend], &[partner]), "a partner is not told when");
+        assert_eq!(audiences[&friend], audience(&[ada, stranger], &[]));
         assert_eq!(audiences.len(), 2, "who does not exist has nobody to be told");
+        told.public.insert(ada);
+        let audiences = load(&told, &[ada]).await.unwrap();
+        assert_eq!(audiences[&ada], audience(&[friend, partner], &[]));
     }
 
     #[tokio::test]
@@ -235,7 +273,7 @@ mod tests {
         told.talks = users.chunks(2).map(|pair| [pair[0], pair[1]]).collect();
         let audiences = load(&told, &users).await.unwrap();
         assert_eq!(audiences.len(), 1_000);
-        assert_eq!(audiences[&users[0]], [users[1]]);
+        assert_eq!(audiences[&users[0]].partly, [users[1]]);
         assert_eq!(told.queries.lock().unwrap().len(), 6);
     }
 }

@@ -157,15 +157,14 @@ impl<P: Publisher> Engine<P> {
             tokio::select! {
                 () = shutdown.cancelled() => return Err(Stopped::Shutdown),
                 () = self.keeper.lost() => return Err(Stopped::LeaseLost),
-                count = self.uplinks.recv_many(&mut uplinks, UPLINKS) => {
+                count = self.uplinks.recv_many(&mut uplinks, UPLINKS), if uplinks.is_empty() => {
                     if count == 0 {
                         return Err(Stopped::Detached);
                     }
-                    for uplink in uplinks.drain(..) {
-                        self.uplink(uplink).await?;
-                    }
-                    self.look_up();
+                    self.turn(&mut uplinks).await?;
                 },
+                // Ready once everything else had its turn: changes that are there are read first.
+                () = tokio::task::yield_now(), if !uplinks.is_empty() => self.turn(&mut uplinks).await?,
                 found = self.desk.found() => {
                     for (typing, others) in self.desk.settle(found.as_deref(), &mut self.addresser.cache) {
                         self.outbox.tell_typing(typing, &others).await?;
@@ -179,9 +178,19 @@ impl<P: Publisher> Engine<P> {
                         reopened = self.reopen(error) => reopened?,
                     },
                 },
-                _ = beat.tick() => self.beat().await?,
+                _ = beat.tick() => self.beat(uplinks.is_empty()).await?,
             }
         }
+    }
+
+    /// Takes in as many of these uplinks as is good for one turn.
+    async fn turn(&mut self, uplinks: &mut Vec<Uplink>) -> Result<(), Stopped> {
+        let now = uplinks.drain(..for_one_turn(uplinks));
+        for uplink in now {
+            self.uplink(uplink).await?;
+        }
+        self.look_up();
+        Ok(())
     }
 
     /// Publishes the events of a batch, and only then counts it as read.
@@ -241,7 +250,7 @@ impl<P: Publisher> Engine<P> {
         self.desk.look_up(&self.database, &mut self.addresser.cache, self.position.time);
     }
 
-    async fn beat(&mut self) -> Result<(), Stopped> {
+    async fn beat(&mut self, idle: bool) -> Result<(), Stopped> {
         // Also where renewing merely fails to get through: another streamer may hold the lease by now.
         if !self.keeper.is_held() {
             return Err(Stopped::LeaseLost);
@@ -251,7 +260,7 @@ impl<P: Publisher> Engine<P> {
         }
         let now = Instant::now();
         // Where uplinks wait, the silence may be this side's: their signs of life lie among them.
-        if self.uplinks.is_empty() {
+        if idle && self.uplinks.is_empty() {
             for gateway in self.outbox.registry.expire(now) {
                 info!(%gateway, "a gateway has been silent for too long and is forgotten");
             }
@@ -311,6 +320,16 @@ impl<P: Publisher> Engine<P> {
     }
 }
 
+/// How many of these uplinks to take in before changes are read again: up to the first that asks for a replay, which may walk
+/// through the whole log. Nothing overtakes anything.
+fn for_one_turn(uplinks: &[Uplink]) -> usize {
+    let walks = |uplink: &Uplink| match uplink {
+        Uplink::Register { users, .. } => users.iter().any(|user| user.from.is_some()),
+        _ => false,
+    };
+    uplinks.iter().position(walks).map_or(uplinks.len(), |place| place + 1)
+}
+
 /// The next batch, after a pause if changes come fast. Cancel-safe: a pause or a wait that is cut short costs
 /// nothing, for the request stays under way.
 async fn read(changes: &mut Changes, pace: &Pace) -> Result<Batch, StreamError> {
@@ -349,4 +368,30 @@ async fn open(
     }
     warn!("the oplog no longer reaches back to where the last streamer stood; clients catch up over REST");
     Ok((Changes::open(database, &Start::At(now), change::filter()).await?, now, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Id;
+    use protocol::bus::Registrant;
+
+    use super::*;
+
+    #[test]
+    fn no_more_than_one_replay_is_sent_before_changes_are_read_again() {
+        let (gateway, clock) = (Id::mint(), Clock::end_of(1));
+        let registers = |from| {
+            let users =
+                vec![Registrant { user: Id::mint(), from: None }, Registrant { user: Id::mint(), from }];
+            Uplink::Register { gateway, request: 1, reset: false, users }
+        };
+        let alive = || Uplink::Alive { gateway, request: 1 };
+        let mut uplinks =
+            vec![alive(), registers(None), registers(Some(clock)), registers(Some(clock)), alive()];
+        let mut turns = Vec::new();
+        while !uplinks.is_empty() {
+            turns.push(uplinks.drain(..for_one_turn(&uplinks)).count());
+        }
+        assert_eq!(turns, [3, 1, 1]);
+    }
 }

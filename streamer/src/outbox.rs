@@ -16,7 +16,8 @@ use crate::replay::Asked;
 /// The most envelopes in one delivery: enough to spare the bus, little enough for a gateway to start on.
 const MAX_ENVELOPES: usize = 256;
 /// The most bytes in one delivery, where the bus takes more: a NATS client counts what it buffers in messages,
-/// so small ones bound its memory.
+/// so small ones bound its memory. An event that is larger is never published, whatever carries it: it would close the
+/// connections of all who are told as too slow.
 const MAX_DELIVERY_BYTES: usize = 256 << 10;
 /// After looking at so many events for a replay, others get their turn of the processor.
 const TURN: usize = 4_096;
@@ -179,16 +180,15 @@ impl<P: Publisher> Outbox<P> {
         envelopes: Vec<Envelope>,
         body: impl Fn(Vec<Envelope>) -> Downlink,
     ) -> Result<(), BusError> {
-        let bus_bytes = self.publisher.max_delivery_bytes();
-        let max_bytes = bus_bytes.min(MAX_DELIVERY_BYTES);
+        let max_bytes = self.publisher.max_delivery_bytes().min(MAX_DELIVERY_BYTES);
         let (mut part, mut bytes) = (Vec::new(), size::DELIVERY_OVERHEAD);
         for envelope in envelopes {
             let more = size::envelope_bytes(&envelope);
-            if size::DELIVERY_OVERHEAD + more > bus_bytes {
-                // It cannot be carried at all. Were it tried, the gateway would see a gap and ask for it again and
+            if size::DELIVERY_OVERHEAD + more > max_bytes {
+                // Where the bus is the limit, it cannot be carried at all. Were it tried, the gateway would see a gap and ask for it again and
                 // again; so it is given up, and its number with it is not used.
                 METRICS.malformed.inc();
-                warn!(%gateway, bytes = more, "an event was skipped: it is larger than the bus takes");
+                warn!(%gateway, bytes = more, "an event was skipped: it is too large");
                 continue;
             }
             if !part.is_empty() && (part.len() == MAX_ENVELOPES || bytes + more > max_bytes) {
@@ -294,6 +294,27 @@ mod tests {
             told.map(|envelope| (envelope.clock.time >> 32, envelope.recipients)).collect();
         let expected = [(10, vec![ada])].into_iter().chain((11..611).map(|seconds| (seconds, vec![bob])));
         assert_eq!(told, expected.collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_too_large_is_never_published_and_those_around_it_are() {
+        let [gateway, ada] = people();
+        let published = Published::default();
+        let mut outbox = Outbox::new(published.clone(), 1);
+        let mut log = ReplayLog::new(at(9), Duration::from_secs(60), 1 << 20);
+        let users = vec![Registrant { user: ada, from: None }];
+        outbox.register(reset(gateway, users), &mut log, at(10)).await.unwrap();
+        published.take();
+        for (seconds, bytes) in [(11, 10), (12, MAX_DELIVERY_BYTES), (13, MAX_DELIVERY_BYTES - 1_024)] {
+            let content = Content::Event(vec![b' '; bytes].into());
+            outbox.queue(&Addressed { clock: at(seconds), recipients: [ada].into(), content });
+        }
+        outbox.flush().await.unwrap();
+        let told = published.take().into_iter().flat_map(|(_, body)| match body {
+            Downlink::Events(events) => events,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(told.map(|envelope| envelope.clock).collect::<Vec<_>>(), [at(11), at(13)]);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use protocol::Id;
 use rustc_hash::FxHashSet;
 use store::conversation::SMALL;
 
+use crate::cache::Conversation;
 use crate::change::Read;
 
 /// The conversations whose authors were told in the current second of the stream's own time: a streamer that reads the
@@ -20,15 +21,20 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
-    /// Whom to tell of a read at cluster time `time`; nobody if the reader no longer takes part.
+    /// Whom to tell of a read at cluster time `time`; nobody if the reader no longer takes part. Where one of two has blocked
+    /// the other, or that is not known, only the reader: that somebody reads tells that they are there.
     pub(crate) fn recipients(
         &mut self,
         read: &Read,
-        participants: &Arc<[Id]>,
+        conversation: &Conversation,
         time: u64,
     ) -> Option<Arc<[Id]>> {
+        let participants = &conversation.participants;
         if !participants.contains(&read.reader) {
             return None;
+        }
+        if conversation.is_open() != Some(true) {
+            return Some([read.reader].into());
         }
         if participants.len() <= SMALL {
             return Some(Arc::clone(participants));
@@ -66,20 +72,47 @@ mod tests {
         (0..count).map(|_| Id::mint()).collect()
     }
 
+    fn conversation(kind: &str, participants: &Arc<[Id]>, blocked: Option<bool>) -> Conversation {
+        Conversation {
+            participants: Arc::clone(participants),
+            name: None,
+            kind: kind.to_owned(),
+            created_by: None,
+            activity_id: None,
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+            is_active: true,
+            blocked,
+        }
+    }
+
+    #[test]
+    fn where_somebody_blocks_only_the_reader_is_told() {
+        let people = people(2);
+        let told = |blocked| {
+            let direct = conversation("direct", &people, blocked);
+            Receipts::default().recipients(&read(people[0], people[1]), &direct, 1 << 32).unwrap().to_vec()
+        };
+        assert_eq!(told(Some(false)), *people);
+        assert_eq!((told(Some(true)), told(None)), (vec![people[0]], vec![people[0]]));
+    }
+
     #[test]
     fn everybody_in_a_small_conversation_is_told() {
         let people = people(SMALL);
-        let told = Receipts::default().recipients(&read(people[0], people[1]), &people, 1 << 32).unwrap();
+        let group = conversation("group", &people, Some(false));
+        let told = Receipts::default().recipients(&read(people[0], people[1]), &group, 1 << 32).unwrap();
         assert!(Arc::ptr_eq(&told, &people));
-        assert_eq!(Receipts::default().recipients(&read(Id::mint(), people[1]), &people, 1 << 32), None);
+        assert_eq!(Receipts::default().recipients(&read(Id::mint(), people[1]), &group, 1 << 32), None);
     }
 
     #[test]
     fn in_a_big_one_the_reader_is_told_always_and_the_author_once_a_second() {
         let (people, mut receipts) = (people(SMALL + 1), Receipts::default());
         let author = people[0];
+        let group = conversation("group", &people, Some(false));
         let mut told = |reader: usize, time: u64| {
-            receipts.recipients(&read(people[reader], author), &people, time).unwrap().to_vec()
+            receipts.recipients(&read(people[reader], author), &group, time).unwrap().to_vec()
         };
         assert_eq!(told(0, 7 << 32), [author], "one's own message");
         assert_eq!(told(1, 7 << 32 | 1), [people[1], author]);
@@ -87,7 +120,7 @@ mod tests {
         assert_eq!(told(1, 7 << 32 | 3), [people[1]]);
         assert_eq!(told(3, 8 << 32), [people[3], author]);
         // Who has left is not told what others read of them.
-        let gone = receipts.recipients(&read(people[1], Id::mint()), &people, 9 << 32).unwrap();
+        let gone = receipts.recipients(&read(people[1], Id::mint()), &group, 9 << 32).unwrap();
         assert_eq!(*gone, [people[1]]);
     }
 }

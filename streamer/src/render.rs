@@ -9,12 +9,13 @@ use protocol::model::{
 use protocol::upload::Links;
 use protocol::{Clock, Id, Timestamp, event, model};
 use rustc_hash::FxHashMap;
+use store::conversation::LISTED_PARTICIPANTS;
 
 use crate::cache::{Activity, Conversation, Summary};
 use crate::change::{Membership, Message, MessageChange, Read};
 
-/// The most participants of an activity that are told.
-const MEMBERS: usize = 1_000;
+/// The most participants of an activity that an event names.
+const MEMBERS: usize = 100;
 
 /// What rendering needs beside what is rendered: the addresses of uploads are signed each time.
 #[derive(Clone, Copy, Debug)]
@@ -96,11 +97,12 @@ impl<'a> Pen<'a> {
         users: &FxHashMap<Id, Summary>,
         clock: Clock,
     ) -> Result<Bytes, serde_json::Error> {
-        let participants = activity.participants.iter().take(MEMBERS);
+        let participants = members_named(activity).iter();
         let payload = ActivityMembers {
             activity_id: membership.activity,
             user_id: membership.user,
             updated_participants: participants.map(|&user| self.author(user, users.get(&user))).collect(),
+            participant_count: activity.participants.len() as i64,
         };
         event::encode(members_event(membership), &payload, Some(clock))
     }
@@ -121,9 +123,22 @@ impl<'a> Pen<'a> {
             let status = summary.filter(|_| open).map(|summary| summary.status.as_str().into());
             UserSummary { status, ..self.author(user, summary) }
         };
-        payload.participants = conversation.participants.iter().map(|&user| participant(user)).collect();
+        payload.participants =
+            named(&conversation.participants).iter().map(|&user| participant(user)).collect();
+        payload.participant_count = conversation.participants.len() as i64;
         event::encode(event::CONVERSATION_UPDATE, &payload, Some(clock))
     }
+}
+
+/// Those participants of a conversation whom its event names, as many as a list of conversations does: the event goes to all
+/// of up to a thousand, and naming them all would make a gigabyte of one change.
+pub(crate) fn named(participants: &[Id]) -> &[Id] {
+    participants.get(..LISTED_PARTICIPANTS).unwrap_or(participants)
+}
+
+/// Those participants of an activity whom its events name.
+pub(crate) fn members_named(activity: &Activity) -> &[Id] {
+    activity.participants.get(..MEMBERS).unwrap_or(&activity.participants)
 }
 
 /// The name of the event of a membership.
@@ -158,13 +173,14 @@ pub(crate) fn read(read: &Read, clock: Clock) -> Result<Bytes, serde_json::Error
     event::encode(event::MESSAGE_READ, &payload, Some(clock))
 }
 
-/// `user:status`.
-pub(crate) fn status(user: Id, summary: &Summary, clock: Clock) -> Result<Bytes, serde_json::Error> {
-    let payload = model::UserStatus {
-        user_id: user,
-        status: summary.status.as_str().into(),
-        last_seen: summary.last_seen,
-    };
+/// `user:status`; with `last_seen` where that is theirs to know who are told.
+pub(crate) fn status(
+    user: Id,
+    summary: &Summary,
+    last_seen: Option<Timestamp>,
+    clock: Clock,
+) -> Result<Bytes, serde_json::Error> {
+    let payload = model::UserStatus { user_id: user, status: summary.status.as_str().into(), last_seen };
     event::encode(event::USER_STATUS, &payload, Some(clock))
 }
 
@@ -181,10 +197,59 @@ fn skeleton(id: Id, conversation: &Conversation) -> ConversationUpdate<'_> {
         name: conversation.name.as_deref().map(Cow::Borrowed),
         kind: conversation.kind.as_str().into(),
         participants: Vec::new(),
+        participant_count: 0,
         created_by: conversation.created_by,
         activity_id: conversation.activity_id,
         created_at: conversation.created_at,
         updated_at: conversation.updated_at,
         is_active: conversation.is_active,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::token::Tokens;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn payload(event: &Bytes) -> Value {
+        serde_json::from_slice::<Value>(event).unwrap()[1].clone()
+    }
+
+    fn clock() -> Clock {
+        Clock { time: 1, change: 0, event: 0 }
+    }
+
+    #[test]
+    fn of_a_thousand_participants_some_are_named_and_all_are_counted() {
+        let everybody: Vec<Id> = (0..1_000).map(|_| Id::mint()).collect();
+        let links = Links::new(Tokens::new(&[7; 32]), None);
+        let conversation = Conversation {
+            participants: everybody.as_slice().into(),
+            name: None,
+            kind: "group".to_owned(),
+            created_by: None,
+            activity_id: None,
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+            is_active: true,
+            blocked: Some(false),
+        };
+        let (pen, users) = (Pen::new(&links), FxHashMap::default());
+        let told = payload(&pen.conversation(Id::mint(), &conversation, &users, clock()).unwrap());
+        assert_eq!(told["participants"].as_array().unwrap().len(), LISTED_PARTICIPANTS);
+        assert_eq!(told["participantCount"], 1_000);
+        let removed = payload(&removal(Id::mint(), &conversation, clock()).unwrap());
+        assert_eq!(
+            (&removed["participants"], &removed["participantCount"]),
+            (&Value::Array(vec![]), &0.into())
+        );
+
+        let activity = Activity { host: everybody[0], participants: everybody.as_slice().into() };
+        let membership = Membership { activity: Id::mint(), user: everybody[1], joined: true };
+        let told = payload(&pen.members(membership, &activity, &users, clock()).unwrap());
+        assert_eq!(told["updatedParticipants"].as_array().unwrap().len(), MEMBERS);
+        assert_eq!(told["participantCount"], 1_000);
     }
 }

@@ -22,9 +22,12 @@ use crate::metrics::METRICS;
 const WAITING: usize = 4_096;
 /// How many conversations are looked up at once.
 const LOOKUP: usize = 512;
-/// How many conversations that do not exist are remembered, and for how long.
+/// How many conversations that do not exist are remembered, of all users and of each, and for how long.
 const MISSES: usize = 10_000;
+const MISSES_OF_ONE: usize = 50;
 const MISS: Duration = Duration::from_secs(10);
+/// Misses that are out of date are thrown away this often at most.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What is to become of somebody's typing.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,8 +45,45 @@ pub(crate) enum Verdict {
 pub(crate) struct Desk {
     waiting: Vec<Typing>,
     lookup: Option<Lookup>,
-    /// Conversations that do not exist, or cannot be read, and until when that is believed.
-    misses: FxHashMap<Id, Instant>,
+    misses: Misses,
+}
+
+/// Conversations that do not exist, or cannot be read, and until when that is believed; by the user who typed there. What one
+/// makes up does not count against others.
+#[derive(Debug, Default)]
+struct Misses {
+    by_user: FxHashMap<Id, Vec<(Id, Instant)>>,
+    count: usize,
+    swept: Option<Instant>,
+}
+
+impl Misses {
+    /// Remembers a miss while there is room. Without, it is looked up again: that costs a lookup, and refuses nobody.
+    fn note(&mut self, user: Id, conversation: Id, until: Instant) {
+        if self.count < MISSES {
+            self.by_user.entry(user).or_default().push((conversation, until));
+            self.count += 1;
+        }
+    }
+
+    /// Whether nothing is to be looked up for this user: it was in vain just now, or was too often with what else waits.
+    fn refuses(&mut self, typing: &Typing, waiting: usize, now: Instant) -> bool {
+        if self.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP) {
+            self.sweep(now);
+        }
+        let own = self.by_user.get(&typing.user).map_or(&[][..], Vec::as_slice);
+        own.len() + waiting >= MISSES_OF_ONE
+            || own.iter().any(|(conversation, until)| *conversation == typing.conversation && *until > now)
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        self.swept = Some(now);
+        self.by_user.retain(|_, misses| {
+            misses.retain(|(_, until)| *until > now);
+            !misses.is_empty()
+        });
+        self.count = self.by_user.values().map(Vec::len).sum();
+    }
 }
 
 #[derive(Debug)]
@@ -84,7 +124,7 @@ impl Desk {
         match judge(&typing, cache.conversations.get(&typing.conversation)) {
             Verdict::Tell(others) => return Some((typing, others)),
             Verdict::Refuse => METRICS.typing_refused.inc(),
-            Verdict::Unknown if self.is_missing(typing.conversation) => METRICS.typing_refused.inc(),
+            Verdict::Unknown if self.is_refused(&typing) => METRICS.typing_refused.inc(),
             Verdict::Unknown if self.waiting.len() < WAITING => self.waiting.push(typing),
             Verdict::Unknown => METRICS.typing_dropped.inc(),
         }
@@ -134,16 +174,14 @@ impl Desk {
         let Some(lookup) = self.lookup.take() else { return Vec::new() };
         let until = Instant::now() + MISS;
         let missing = cache.learn(found.unwrap_or_default());
-        for missing in missing.into_iter().filter(|_| found.is_some()) {
-            if self.misses.len() < MISSES {
-                self.misses.insert(missing, until);
-            }
-        }
         let mut told = Vec::new();
         for typing in std::mem::take(&mut self.waiting) {
             if !lookup.conversations.contains(&typing.conversation) {
                 self.waiting.push(typing);
                 continue;
+            }
+            if found.is_some() && missing.contains(&typing.conversation) {
+                self.misses.note(typing.user, typing.conversation, until);
             }
             match judge(&typing, cache.conversations.get(&typing.conversation)) {
                 Verdict::Tell(others) => told.push((typing, others)),
@@ -155,21 +193,9 @@ impl Desk {
         told
     }
 
-    /// Whether the conversation was looked for in vain just now. So is everything new once too many were: nobody makes
-    /// the streamer ask the database as often as they like.
-    fn is_missing(&mut self, conversation: Id) -> bool {
-        if self.misses.len() >= MISSES {
-            let now = Instant::now();
-            self.misses.retain(|_, until| *until > now);
-        }
-        match self.misses.get(&conversation) {
-            Some(until) if *until > Instant::now() => true,
-            Some(_) => {
-                self.misses.remove(&conversation);
-                false
-            }
-            None => self.misses.len() >= MISSES,
-        }
+    fn is_refused(&mut self, typing: &Typing) -> bool {
+        let waiting = self.waiting.iter().filter(|waiting| waiting.user == typing.user).count();
+        self.misses.refuses(typing, waiting, Instant::now())
     }
 }
 
@@ -237,9 +263,46 @@ mod tests {
         cache.conversations.insert(nowhere, conversation("group", &[user, elsewhere], Some(false)));
         assert_eq!(desk.hear(types(nowhere), &cache), Some((types(nowhere), vec![elsewhere])));
         for _ in 0..WAITING + 10 {
-            desk.hear(types(Id::mint()), &cache);
+            desk.hear(Typing { user: Id::mint(), ..types(Id::mint()) }, &cache);
         }
         assert_eq!(desk.waiting.len(), WAITING);
+    }
+
+    #[tokio::test]
+    async fn what_one_user_makes_up_is_bounded_and_holds_up_nobody_else() {
+        let [eve, ada, group] = people();
+        let (mut desk, mut cache) = (Desk::default(), Cache::default());
+        let types = |user, conversation| Typing { user, conversation, is_typing: true };
+        for round in 0..3 {
+            for _ in 0..MISSES_OF_ONE {
+                desk.hear(types(eve, Id::mint()), &cache);
+            }
+            let made_up: Vec<Id> = desk.waiting.iter().map(|waiting| waiting.conversation).collect();
+            assert_eq!(made_up.len(), if round == 0 { MISSES_OF_ONE } else { 0 });
+            lookup(&mut desk, &mut cache, &made_up);
+            let found = desk.found().await;
+            desk.settle(found.as_deref(), &mut cache);
+        }
+        desk.hear(types(ada, group), &cache);
+        assert_eq!(desk.waiting, [types(ada, group)]);
+    }
+
+    #[test]
+    fn misses_are_forgotten_and_swept_at_most_once_a_second() {
+        let [user, one, other] = people();
+        let (mut misses, began) = (Misses::default(), Instant::now());
+        let types = |conversation| Typing { user, conversation, is_typing: true };
+        assert!(!misses.refuses(&types(one), 0, began));
+        misses.note(user, one, began + MISS);
+        misses.note(user, other, began + SWEEP / 4);
+        assert!(misses.refuses(&types(one), 0, began) && !misses.refuses(&types(one), 0, began + MISS));
+        let (mut misses, half) = (Misses::default(), began + SWEEP / 2);
+        misses.sweep(began);
+        misses.note(user, other, began + SWEEP / 4);
+        assert!(!misses.refuses(&types(other), 0, half));
+        assert_eq!(misses.count, 1, "it is too early to sweep");
+        misses.refuses(&types(one), 0, began + SWEEP);
+        assert_eq!((misses.count, misses.by_user.len()), (0, 0));
     }
 
     #[test]

@@ -220,6 +220,7 @@ pub(super) async fn archive_conversation(app: &App, activity: &Activity) -> Resu
 /// `POST /api/activities/:id/join`: seven commands, and five where its conversation has to be joined.
 pub(super) async fn join(app: &App, request: &Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.calling_user(request.headers()).await?;
+    app.admit_change(caller.id)?;
     let activity = app.store.activity(id).await?.ok_or_else(no_activity)?;
     let host = app.store.seen_user(caller.id, activity.host_id).await?;
     if host.is_some_and(|host| host.blocks_viewer) || caller.blocked.contains(&activity.host_id) {
@@ -241,6 +242,7 @@ pub(super) async fn join(app: &App, request: &Request<Incoming>, id: Id) -> Resu
 /// `POST /api/activities/:id/leave`: five commands, and four where its conversation has to be left.
 pub(super) async fn leave(app: &App, request: &Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.calling_user(request.headers()).await?;
+    app.admit_change(caller.id)?;
     let left = app.store.leave_activity(id, caller.id, Timestamp::now()).await?;
     let activity = left.ok_or_else(no_activity)?;
     if activity.host_id == caller.id {

@@ -62,6 +62,7 @@ pub(super) async fn change(app: &App, request: Request<Incoming>, id: Id) -> Res
     let user = app.calling_user(request.headers()).await?;
     let caller = user.id;
     let body: ChangeConversation = input(app, request).await?;
+    app.admit_change(caller)?;
     let wish = Wish {
         name: body.name.into_option().map(|name| name.map(|name| name.0)),
         participants: body.participants.map(|ids| ids.0),

@@ -45,7 +45,8 @@ impl Chat {
     pub(super) fn command(self: &Arc<Self>, socket: &Socket, member: &Member, event: &ClientEvent<'_>) {
         let kind = kind(&event.name);
         let reply = Reply { socket: socket.clone(), ack: event.ack, kind };
-        match self.rates.check(socket.id(), member.user) {
+        let bytes = if kind == Kind::Send { event.payload.len() } else { 0 };
+        match self.rates.check(socket.id(), member.user, bytes) {
             Ok(()) => {}
             Err(Excess::Wait(wait)) => {
                 let message = format!("Too many commands; try again in {}s", whole_seconds(wait));

@@ -1,7 +1,8 @@
 //! Who may begin a connection: pages of our origins, and no address too often or too many times at once.
 //!
-//! Clients on this machine are not limited by address: a proxy here that nobody named in
-//! [`TRUSTED_PROXIES`](crate::config::TRUSTED_PROXIES) would have all its clients' limits together.
+//! Who connects from this machine is not limited by address: a proxy here that nobody named in
+//! [`TRUSTED_PROXIES`](crate::config::TRUSTED_PROXIES) would have all its clients' limits together. Where it is named, whom it
+//! speaks for is limited, whatever address that is: clients may have a say in that.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -100,15 +101,15 @@ impl Gate {
         let peer = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
         // Every request has a peer.
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        if !self.origins.admit(headers, self.trusted.trusts(peer)) {
+        let by_proxy = self.trusted.trusts(peer);
+        if !self.origins.admit(headers, by_proxy) {
             METRICS.refused(Policy::Origin);
             return Err(http::error(ErrorCode::Forbidden, "Origin not allowed"));
         }
-        let client = client_address(headers, peer, &self.trusted);
-        if client.is_loopback() {
+        if peer.to_canonical().is_loopback() && !by_proxy {
             return Ok(Permit { _place: None });
         }
-        let client = throttle_key(client);
+        let client = throttle_key(client_address(headers, peer, &self.trusted));
         if let Err(wait) = self.handshakes.check(&client) {
             METRICS.refused(Policy::HandshakeRate);
             return Err(too_many("Too many connections in a short time, please try again later", wait));
@@ -144,8 +145,13 @@ mod tests {
 
     use super::*;
 
+    /// Behind a proxy on this machine.
     fn gate(handshakes: u32, connections: usize) -> Gate {
-        let mut env = Env::from_pairs([(TRUSTED_PROXIES.to_owned(), "127.0.0.0/8".to_owned())]);
+        trusting("127.0.0.0/8", handshakes, connections)
+    }
+
+    fn trusting(proxies: &str, handshakes: u32, connections: usize) -> Gate {
+        let mut env = Env::from_pairs([(TRUSTED_PROXIES.to_owned(), proxies.to_owned())]);
         let limits = Limits {
             handshake_rate_per_address: Rate { count: handshakes, per: Duration::from_secs(60 * 60) },
             connections_per_address: connections,
@@ -222,9 +228,20 @@ mod tests {
 
     #[test]
     fn this_machine_is_not_limited() {
-        let gate = gate(1, 1);
-        let permits: Vec<_> = (0..9).map(|_| gate.allow(&from("::ffff:127.0.0.1", "")).unwrap()).collect();
-        assert!(permits.iter().all(|permit| permit._place.is_none()));
+        let gate = trusting("10.0.0.0/8", 1, 1);
+        for peer in ["::ffff:127.0.0.1", "::1"] {
+            let permits: Vec<_> = (0..9).map(|_| gate.allow(&from(peer, "")).unwrap()).collect();
+            assert!(permits.iter().all(|permit| permit._place.is_none()));
+        }
+    }
+
+    #[test]
+    fn nobody_is_of_this_machine_by_saying_so() {
+        for proxy in ["127.0.0.1", "10.0.0.1"] {
+            let gate = trusting(proxy, 1, 1);
+            let _permit = gate.allow(&from(proxy, "127.0.0.1")).unwrap();
+            assert!(gate.allow(&from(proxy, "127.0.0.1")).is_err(), "{proxy}");
+        }
     }
 
     #[test]

@@ -142,8 +142,8 @@ const COMEBACK_LIMITS: usize = 8;
 struct Hub {
     gateway: Id,
     settings: Settings,
-    /// How many bytes a socket that comes back may have missed: the rest of its outbound limit is for what comes while
-    /// they are being written.
+    /// How many bytes a socket that comes back may have missed, in all: [`COMEBACK_LIMITS`] times
+    /// [`Settings::outbound_limit`], against which they do not count once the socket is let in.
     room: usize,
     link: Link,
     users: FxHashMap<Id, User>,

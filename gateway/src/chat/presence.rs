@@ -2,7 +2,8 @@
 //!
 //! The hub says what each user is on this gateway. Of that only changes are told, coalesced by user: while one batch is
 //! under way, only the latest state counts for the next. Whoever is gone is kept for a grace period before that is told,
-//! so that a client that comes back in time was never away. Heartbeats go in the same batches.
+//! so that a client that comes back in time was never away. Whoever was told of is not told of again for a while: what they
+//! are by then counts. Heartbeats go in the same batches.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -14,6 +15,7 @@ use protocol::command::{Answer, Command, HEARTBEAT_INTERVAL_SECS, Heartbeat, MAX
 use protocol::{ErrorCode, Id, Timestamp};
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::hub::metrics::METRICS;
@@ -22,6 +24,9 @@ use super::hub::metrics::METRICS;
 const CHANGES_AT_ONCE: usize = 1_024;
 /// The pause after a batch that nobody answered, or that was answered with trouble.
 const PAUSE: Duration = Duration::from_millis(500);
+/// For how long a user is not told of again. Each change costs the database and the streamer something, and a client may say
+/// many in a second.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// What a user is on this gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,20 +36,44 @@ pub(crate) struct Change {
     pub(crate) presence: Option<Presence>,
 }
 
-/// Tells the api of changes until there can be no more of them. `call` makes one attempt at a batch of commands, however long
-/// that takes.
+/// How many batches may be under way at a time, each with users of its own: while one is in the database, the next is on its way.
+const LANES: usize = 2;
+
+/// Tells the api of changes until there can be no more of them, or this is dropped. `call` makes one attempt at a batch of
+/// commands, however long that takes. Each lane sends heartbeats of its own, and learns from them whether the gateway was taken
+/// for dead.
 pub(crate) async fn run<F, Fut>(
     gateway: Id,
     grace: Duration,
     mut changes: mpsc::UnboundedReceiver<Change>,
     call: F,
 ) where
+    F: Fn(Vec<Command>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<Answer>, ApiError>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    let lanes = [(); LANES].map(|()| {
+        let (lane, queue) = mpsc::unbounded_channel();
+        tasks.spawn(run_lane(gateway, grace, queue, call.clone()));
+        lane
+    });
+    while let Some(change) = changes.recv().await {
+        let [.., last] = change.user.bytes();
+        // A lane ends only with this.
+        let _ = lanes[usize::from(last) % LANES].send(change);
+    }
+    drop(lanes);
+    tasks.join_all().await;
+}
+
+async fn run_lane<F, Fut>(gateway: Id, grace: Duration, mut changes: mpsc::UnboundedReceiver<Change>, call: F)
+where
     F: Fn(Vec<Command>) -> Fut,
     Fut: Future<Output = Result<Vec<Answer>, ApiError>>,
 {
     let mut board = Board::new(gateway, grace, Instant::now());
     let mut under_way: Option<Pin<Box<Fut>>> = None;
-    let mut taken = Vec::new();
+    let (mut taken, mut counted) = (Vec::new(), 0);
     loop {
         let now = Instant::now();
         board.expire(now);
@@ -53,7 +82,8 @@ pub(crate) async fn run<F, Fut>(
         {
             under_way = Some(Box::pin(call(batch)));
         }
-        METRICS.presence_users.set(board.users.len() as i64);
+        METRICS.presence_users.add(board.users.len() as i64 - counted);
+        counted = board.users.len() as i64;
         let wake = board.wake(under_way.is_some());
         tokio::select! {
             count = changes.recv_many(&mut taken, CHANGES_AT_ONCE) => {
@@ -90,6 +120,8 @@ struct Board {
     /// Users without a socket, and when that is to be told, in order. One who has come back meanwhile, or gone again, has
     /// another time in their entry, or none.
     leaving: VecDeque<(Instant, Id)>,
+    /// Users who were told of, and when they may be again, in order. The same holds.
+    quiet: VecDeque<(Instant, Id)>,
     /// Users of whom there is something to tell.
     pending: VecDeque<Id>,
     /// Whom the batch that is under way tells of, behind its heartbeat if it has one.
@@ -97,6 +129,8 @@ struct Board {
     /// Whether it has one.
     beats: bool,
     version: u64,
+    /// Which of its lives the gateway is in, as it was last told; 0 before it was.
+    epoch: i64,
     next_beat: Instant,
     /// After trouble: when to try again.
     not_before: Instant,
@@ -112,6 +146,8 @@ struct Entry {
     told: Option<Presence>,
     /// Without a socket: when that is to be told.
     gone_at: Option<Instant>,
+    /// Told of a moment ago: when that may be again.
+    quiet_until: Option<Instant>,
     is_here: bool,
     is_pending: bool,
     is_sent: bool,
@@ -124,10 +160,12 @@ impl Board {
             grace,
             users: FxHashMap::default(),
             leaving: VecDeque::new(),
+            quiet: VecDeque::new(),
             pending: VecDeque::new(),
             sent: Vec::new(),
             beats: false,
             version: 0,
+            epoch: 0,
             next_beat: now,
             not_before: now,
         }
@@ -153,7 +191,8 @@ impl Board {
         self.touch(user);
     }
 
-    /// Those who have not come back in time are offline, since they left.
+    /// Those who have not come back in time are offline, since they left, and those who were told of long enough ago may be
+    /// told of again.
     fn expire(&mut self, now: Instant) {
         while let Some(&(gone_at, user)) = self.leaving.front()
             && gone_at <= now
@@ -168,11 +207,23 @@ impl Board {
             entry.turn(Presence::Offline, Timestamp::from_millis(left));
             self.touch(user);
         }
+        while let Some(&(until, user)) = self.quiet.front()
+            && until <= now
+        {
+            self.quiet.pop_front();
+            if let Some(entry) = self.users.get_mut(&user).filter(|entry| entry.quiet_until == Some(until)) {
+                entry.quiet_until = None;
+                self.touch(user);
+            }
+        }
     }
 
     /// Sees to it that a user is told of if need be, and forgotten if there is nothing to know.
     fn touch(&mut self, user: Id) {
         let Some(entry) = self.users.get_mut(&user) else { return };
+        if entry.quiet_until.is_some() {
+            return;
+        }
         if entry.is_to_be_told() {
             if !std::mem::replace(&mut entry.is_pending, true) {
                 self.pending.push_back(user);
@@ -206,6 +257,8 @@ impl Board {
             }
             entry.is_sent = true;
             entry.told = Some(entry.presence);
+            entry.quiet_until = Some(now + QUIET);
+            self.quiet.push_back((now + QUIET, user));
             self.version += 1;
             let (version, presence, at) = (self.version, entry.presence, entry.since);
             commands.push(Command::Presence { gateway: self.gateway, user, version, presence, at });
@@ -240,13 +293,15 @@ impl Board {
                     debug!(%user, %error, "presence is not taken");
                 }
                 _ => {
-                    entry.told = None;
+                    (entry.told, entry.quiet_until) = (None, None);
                     self.not_before = now + PAUSE;
                 }
             }
             self.touch(user);
         }
-        if beat.is_some_and(is_unknown) {
+        if let Some(epoch) = beat.and_then(epoch)
+            && std::mem::replace(&mut self.epoch, epoch) != epoch
+        {
             self.tell_again();
         }
     }
@@ -260,7 +315,7 @@ impl Board {
         }
         for user in there {
             if let Some(entry) = self.users.get_mut(&user) {
-                entry.told = None;
+                (entry.told, entry.quiet_until) = (None, None);
             }
             self.touch(user);
         }
@@ -270,9 +325,9 @@ impl Board {
     fn wake(&self, is_under_way: bool) -> Instant {
         let batch = if self.pending.is_empty() { self.next_beat } else { self.not_before };
         let batch = (!is_under_way).then(|| batch.max(self.not_before));
-        let expiry = self.leaving.front().map(|&(gone_at, _)| gone_at);
+        let [expiry, quiet] = [&self.leaving, &self.quiet].map(|queue| queue.front().map(|&(due, _)| due));
         let far = Instant::now() + Duration::from_secs(HEARTBEAT_INTERVAL_SECS);
-        [batch, expiry].into_iter().flatten().min().map_or(far, |due| due.min(far))
+        [batch, expiry, quiet].into_iter().flatten().min().map_or(far, |due| due.min(far))
     }
 }
 
@@ -283,6 +338,7 @@ impl Entry {
             since: Timestamp::default(),
             told: Some(Presence::Offline),
             gone_at: None,
+            quiet_until: None,
             is_here: false,
             is_pending: false,
             is_sent: false,
@@ -305,9 +361,10 @@ fn is_trouble(error: &ApiError) -> bool {
     matches!(error.code, ErrorCode::Unavailable | ErrorCode::Internal | ErrorCode::TooManyRequests)
 }
 
-fn is_unknown(beat: &Answer) -> bool {
-    let Answer::Ok(beat) = beat else { return false };
-    serde_json::from_str::<Heartbeat>(beat.get()).is_ok_and(|beat| !beat.known)
+/// Which of the gateway's lives the api takes this for.
+fn epoch(beat: &Answer) -> Option<i64> {
+    let Answer::Ok(beat) = beat else { return None };
+    serde_json::from_str::<Heartbeat>(beat.get()).ok().map(|beat| beat.epoch)
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ const CONVERSATIONS_PER_SOCKET: usize = 8;
 /// A client that has not said for this long that its user is typing has forgotten to say that they stopped. The frontend
 /// says so once, however long it takes, and takes it back two seconds after the last key.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// What is said again sooner than this is not passed on.
+/// What is said again sooner than this is not passed on, and who stopped and starts again sooner counts only when this time is
+/// over: everybody in a large conversation is told of each change. That somebody stopped is told at once: a page that takes the
+/// line away with their message would not show it again for a start without a stop before it.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// How many who type can be kept, so that they expire, and how many whom it is shown to. What is more is shown all the same,
 /// until it is taken back.
@@ -27,99 +29,133 @@ pub(crate) struct Typists {
     users: FxHashMap<Id, Vec<Said>>,
 }
 
-/// That a user is typing, as said on one socket.
+/// What was said on one socket of a user's typing in a conversation.
 #[derive(Debug)]
 struct Said {
     socket: u64,
     conversation: Id,
-    /// When the client last said so.
+    /// Whether the user counts as typing.
+    is_typing: bool,
+    /// What the client said last. If it is something else, it counts as soon as there may be a change.
+    wants: bool,
+    /// When the user last started. One who has stopped is kept until they may again.
+    started: Instant,
+    /// When the client last said that its user is typing.
     heard: Instant,
     /// When the streamer was last told so of this user and conversation.
     told: Instant,
+}
+
+impl Said {
+    /// Somebody wants to be typing, and is not yet.
+    fn new(socket: u64, conversation: Id, now: Instant) -> Self {
+        let [started, heard, told] = [now; 3];
+        Self { socket, conversation, is_typing: false, wants: true, started, heard, told }
+    }
+
+    fn may_start(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.started) >= MIN_INTERVAL
+    }
+
+    /// Whether what the client wants is something else, and counts now.
+    fn is_due(&self, now: Instant) -> bool {
+        self.is_typing != self.wants && (self.is_typing || self.may_start(now))
+    }
+
+    fn is_told_before(&self, now: Instant, age: Duration) -> bool {
+        self.is_typing && now.saturating_duration_since(self.told) >= age
+    }
 }
 
 impl Typists {
     /// Notes what a client says. True if the streamer is to be told.
     pub(crate) fn say(&mut self, typing: &Typing, socket: u64, now: Instant) -> bool {
         let Typing { user, conversation, is_typing } = *typing;
-        if !is_typing {
-            let is_this = |said: &Said| said.socket == socket && said.conversation == conversation;
-            return !self.stop(user, is_this).is_empty();
+        if !is_typing && !self.users.contains_key(&user) {
+            return false;
         }
         let said = self.users.entry(user).or_default();
-        if !said.iter().any(|said| said.socket == socket && said.conversation == conversation) {
-            if said.iter().filter(|said| said.socket == socket).count() >= CONVERSATIONS_PER_SOCKET {
-                return false;
+        let this = said.iter().position(|said| said.socket == socket && said.conversation == conversation);
+        let is_news = if let Some(index) = this {
+            let this = &mut said[index];
+            this.wants = is_typing;
+            if is_typing {
+                this.heard = now;
             }
-            // What another socket of the same user has said just now has been told already.
-            let told = said.iter().find(|said| said.conversation == conversation).map(|said| said.told);
-            said.push(Said { socket, conversation, heard: now, told: told.unwrap_or(now) });
-            if told.is_none() {
-                return true;
-            }
-        }
-        let mut is_due = false;
-        for said in said.iter_mut().filter(|said| said.conversation == conversation) {
-            if said.socket == socket {
-                said.heard = now;
-            }
-            is_due |= now.saturating_duration_since(said.told) >= MIN_INTERVAL;
-        }
-        if is_due {
-            tell(said, conversation, now);
-        }
-        is_due
+            this.is_due(now) && change(said, index, now)
+        } else if is_typing
+            && said.iter().filter(|said| said.socket == socket).count() < CONVERSATIONS_PER_SOCKET
+        {
+            said.push(Said::new(socket, conversation, now));
+            let last = said.len() - 1;
+            change(said, last, now)
+        } else {
+            return false;
+        };
+        is_news || is_typing && repeat(said, conversation, MIN_INTERVAL, now)
     }
 
     /// A socket is gone. Returns where its user is not typing any more.
     pub(crate) fn leave(&mut self, user: Id, socket: u64) -> Vec<Id> {
-        self.stop(user, |said| said.socket == socket)
-    }
-
-    /// Forgets some of what was said. Returns where the user is not typing any more, on any socket.
-    fn stop(&mut self, user: Id, is_over: impl Fn(&Said) -> bool) -> Vec<Id> {
         let Some(said) = self.users.get_mut(&user) else { return Vec::new() };
-        let over: Vec<Said> = said.extract_if(.., |said| is_over(said)).collect();
-        let goes_on = |conversation| said.iter().any(|said| said.conversation == conversation);
-        let over = over.into_iter().map(|said| said.conversation).filter(|&place| !goes_on(place));
-        let over = protocol::id::distinct(over);
+        let over: Vec<Said> = said.extract_if(.., |said| said.socket == socket).collect();
+        let over = over.into_iter().filter(|over| over.is_typing).map(|over| over.conversation);
+        let goes_on = |place| said.iter().any(|said| said.is_typing && said.conversation == place);
+        let over = protocol::id::distinct(over.filter(|&place| !goes_on(place)));
         if said.is_empty() {
             self.users.remove(&user);
         }
         over
     }
 
-    /// What the streamer is to be told again, or that it is over because the client does not say it any more.
+    /// What the streamer is to be told: what had to wait, what it is to be told again, and what is over because the client does
+    /// not say it any more.
     pub(crate) fn tick(&mut self, now: Instant) -> Vec<Typing> {
-        let silent = |said: &Said| now.saturating_duration_since(said.heard) >= CLIENT_TIMEOUT;
         let refresh = Duration::from_secs(TYPING_REFRESH_SECS);
         let mut told = Vec::new();
-        let mut forgetful = Vec::new();
-        for (&user, said) in &mut self.users {
-            if said.iter().any(silent) {
-                forgetful.push(user);
+        self.users.retain(|&user, said| {
+            for index in 0..said.len() {
+                let this = &mut said[index];
+                let conversation = this.conversation;
+                this.wants &= now.saturating_duration_since(this.heard) < CLIENT_TIMEOUT;
+                let is_typing = this.wants;
+                if this.is_due(now) && change(said, index, now)
+                    || is_typing && repeat(said, conversation, refresh, now)
+                {
+                    told.push(Typing { user, conversation, is_typing });
+                }
             }
-            let mut first = 0;
-            while let Some(due) = said[first..]
-                .iter()
-                .position(|said| !silent(said) && now.saturating_duration_since(said.told) >= refresh)
-            {
-                let conversation = said[first + due].conversation;
-                tell(said, conversation, now);
-                told.push(Typing { user, conversation, is_typing: true });
-                first += due + 1;
-            }
-        }
-        for user in forgetful {
-            let over = self.stop(user, silent).into_iter();
-            told.extend(over.map(|conversation| Typing { user, conversation, is_typing: false }));
-        }
+            said.retain(|said| said.is_typing || said.wants || !said.may_start(now));
+            !said.is_empty()
+        });
         told
     }
 }
 
-fn tell(said: &mut [Said], conversation: Id, now: Instant) {
-    said.iter_mut().filter(|said| said.conversation == conversation).for_each(|said| said.told = now);
+/// Makes what was said count. True if that changes whether the user is typing there at all.
+fn change(said: &mut [Said], index: usize, now: Instant) -> bool {
+    let conversation = said[index].conversation;
+    let others = said.iter().enumerate().filter(|&(other, said)| other != index && said.is_typing);
+    // What another socket of the same user has said has been told already.
+    let told =
+        others.map(|(_, said)| said).find(|said| said.conversation == conversation).map(|said| said.told);
+    let this = &mut said[index];
+    this.is_typing = !this.is_typing;
+    if this.is_typing {
+        this.started = now;
+        this.told = told.unwrap_or(now);
+    }
+    told.is_none()
+}
+
+/// Whether it is to be told again that the user is typing there, as it was last told so long ago. Then it counts as told.
+fn repeat(said: &mut [Said], conversation: Id, age: Duration, now: Instant) -> bool {
+    let mut here = said.iter_mut().filter(|said| said.conversation == conversation);
+    let is_due = here.any(|said| said.is_told_before(now, age));
+    if is_due {
+        said.iter_mut().filter(|said| said.conversation == conversation).for_each(|said| said.told = now);
+    }
+    is_due
 }
 
 /// Who is shown as typing, to users of this gateway.
@@ -128,6 +164,8 @@ pub(crate) struct Shown {
     typists: FxHashMap<(Id, Id), Sight>,
     /// How many recipients there are, in all.
     recipients: usize,
+    /// Until when somebody may be shown who could not be kept.
+    unkept_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -136,29 +174,46 @@ struct Sight {
     recipients: Box<[Id]>,
 }
 
+impl Sight {
+    /// Those of `recipients` who have been told, or have not.
+    fn among(&self, mut recipients: Vec<Id>, are_told: bool) -> Vec<Id> {
+        if *self.recipients == *recipients {
+            return if are_told { recipients } else { Vec::new() };
+        }
+        let told: FxHashSet<Id> = self.recipients.iter().copied().collect();
+        recipients.retain(|recipient| told.contains(recipient) == are_told);
+        recipients
+    }
+}
+
 impl Shown {
     /// Notes what the streamer says. Returns those of `recipients` who are to be told: that somebody still types is news only
-    /// to those who have not been told yet.
+    /// to those who have not been told yet, and that they have stopped to those who have.
     pub(crate) fn hear(&mut self, typing: &Typing, recipients: Vec<Id>, now: Instant) -> Vec<Id> {
         let key = (typing.user, typing.conversation);
         let known = self.typists.remove(&key);
         self.recipients -= known.as_ref().map_or(0, |sight| sight.recipients.len());
         if !typing.is_typing {
-            return recipients;
+            return match known {
+                Some(sight) => sight.among(recipients, true),
+                None if self.unkept_until.is_some_and(|until| now < until) => recipients,
+                None => Vec::new(),
+            };
         }
         let news = match known {
             None => recipients.clone(),
-            Some(sight) if *sight.recipients == *recipients => Vec::new(),
-            Some(sight) => {
-                let told: FxHashSet<Id> = sight.recipients.iter().copied().collect();
-                recipients.iter().copied().filter(|recipient| !told.contains(recipient)).collect()
-            }
+            Some(sight) => sight.among(recipients.clone(), false),
         };
-        let is_room = self.typists.len() < MAX_SHOWN && self.recipients + recipients.len() <= MAX_RECIPIENTS;
-        if is_room && !recipients.is_empty() {
-            self.recipients += recipients.len();
-            let until = now + Duration::from_secs(TYPING_TIMEOUT_SECS);
+        if recipients.is_empty() {
+            return news;
+        }
+        let until = now + Duration::from_secs(TYPING_TIMEOUT_SECS);
+        let count = self.recipients + recipients.len();
+        if self.typists.len() < MAX_SHOWN && count <= MAX_RECIPIENTS {
+            self.recipients = count;
             self.typists.insert(key, Sight { until, recipients: recipients.into() });
+        } else {
+            self.unkept_until = Some(until);
         }
         news
     }
@@ -203,8 +258,12 @@ mod tests {
             assert_eq!(typists.tick(start + SECOND * seconds), std::slice::from_ref(&here));
         }
         assert_eq!(typists.tick(start + SECOND * 61), [Typing { is_typing: false, ..here.clone() }]);
+        assert!(
+            !typists.say(&Typing { is_typing: false, ..here }, 1, start + SECOND * 61),
+            "it is over already"
+        );
+        assert_eq!(typists.tick(start + SECOND * 62), []);
         assert!(typists.users.is_empty());
-        assert!(!typists.say(&Typing { is_typing: false, ..here }, 1, start), "it is over already");
     }
 
     #[test]
@@ -215,10 +274,41 @@ mod tests {
         assert!(!typists.say(&typing(user, here, true), 2, now), "just told");
         assert!(typists.say(&typing(user, there, true), 2, now));
         assert_eq!(typists.tick(now + SECOND * 10).len(), 2, "once for both sockets");
-        assert!(!typists.say(&typing(user, here, false), 1, now));
+        assert!(!typists.say(&typing(user, here, false), 1, now + SECOND * 10));
         assert_eq!(typists.leave(user, 1), []);
         assert_eq!(typists.leave(user, 2), protocol::id::distinct([here, there]));
         assert!(typists.users.is_empty());
+    }
+
+    #[test]
+    fn who_types_and_stops_over_and_over_starts_once_in_a_second_and_a_stop_is_told_at_once() {
+        let (mut typists, start) = (Typists::default(), Instant::now());
+        let on = typing(Id::mint(), Id::mint(), true);
+        let off = Typing { is_typing: false, ..on.clone() };
+        let after = |millis| start + Duration::from_millis(millis);
+        assert!(typists.say(&on, 1, start));
+        assert!(typists.say(&off, 1, after(1)), "with the message it is gone");
+        for millis in 2..500 {
+            assert!(!typists.say(&on, 1, after(millis)) && !typists.say(&off, 1, after(millis)));
+        }
+        assert!(!typists.say(&on, 1, after(500)) && typists.tick(after(999)).is_empty());
+        assert_eq!(typists.tick(after(1_000)), std::slice::from_ref(&on), "what had to wait");
+        assert!(typists.say(&off, 1, after(1_001)));
+        assert_eq!(typists.tick(after(2_000)), []);
+        assert!(typists.users.is_empty(), "who may start again is forgotten");
+        assert!(typists.say(&on, 1, after(2_001)));
+    }
+
+    #[test]
+    fn that_somebody_has_stopped_is_told_only_to_those_who_saw_them_type() {
+        let (mut shown, now) = (Shown::default(), Instant::now());
+        let [a, b, c] = std::array::from_fn(|_| Id::mint());
+        let on = typing(Id::mint(), Id::mint(), true);
+        let off = Typing { is_typing: false, ..on.clone() };
+        assert_eq!(shown.hear(&off, vec![a, b], now), []);
+        shown.hear(&on, vec![a, b], now);
+        assert_eq!(shown.hear(&off, vec![b, c], now), [b]);
+        assert_eq!(shown.hear(&off, vec![a], now), [], "once");
     }
 
     #[test]
@@ -258,5 +348,9 @@ mod tests {
             assert_eq!(shown.hear(&on, crowd.clone(), now).len(), crowd.len());
             assert_eq!((shown.len(), shown.recipients), (kept, kept * crowd.len()));
         }
+        let off = typing(Id::mint(), Id::mint(), false);
+        assert_eq!(shown.hear(&off, crowd.clone(), now).len(), crowd.len(), "it may be one of those");
+        let later = now + Duration::from_secs(TYPING_TIMEOUT_SECS);
+        assert_eq!(shown.hear(&off, crowd, later), []);
     }
 }

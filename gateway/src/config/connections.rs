@@ -56,6 +56,7 @@ pub(super) fn from_env(env: &mut Env) -> Config {
         drain_timeout: env.duration(DRAIN_TIMEOUT, default.drain_timeout),
         max_payload: env.parse(MESSAGE_MAX_BYTES, default.max_payload),
         outbound_limit: env.parse(OUTBOUND_MAX_BYTES, default.outbound_limit),
+        backlog_total: default.backlog_total,
     };
     if !MESSAGE_BYTES.contains(&config.max_payload) {
         let (least, most) = (MESSAGE_BYTES.start(), MESSAGE_BYTES.end());

@@ -7,6 +7,9 @@ use crate::config::ANY_ORIGIN;
 /// The host that a browser asked for, as the proxy before us saw it.
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// How near to us the page is that a browser sends a request for. Pages cannot set it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// The configured origins ([`CLIENT_URL`](crate::config::CLIENT_URL)).
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
@@ -30,12 +33,18 @@ impl Origins {
         if self.any() { Some(ANY_ORIGIN) } else { Some(origin).filter(|_| self.lists(origin)).cloned() }
     }
 
-    /// Whether a request may come from the page that it comes from. What names no origin comes from no page.
+    /// Whether a request may come from the page that it comes from. What names no origin comes from no page, from one of
+    /// this host, or is of the kind that browsers send for any page without naming it, such as one for an image; of those they
+    /// say how near the page is.
     /// `by_proxy` says that whoever sent it is believed about the host that it was sent to.
     pub(crate) fn admit(&self, headers: &HeaderMap, by_proxy: bool) -> bool {
         let is_good =
             |origin: &HeaderValue| self.any() || self.lists(origin) || is_own(origin, headers, by_proxy);
-        headers.get_all(ORIGIN).iter().all(is_good)
+        if headers.contains_key(ORIGIN) {
+            return headers.get_all(ORIGIN).iter().all(is_good);
+        }
+        let is_foreign = |site: &HeaderValue| site == "cross-site" || site == "same-site";
+        self.any() || !headers.get_all(FETCH_SITE).iter().any(is_foreign)
     }
 
     fn lists(&self, origin: &HeaderValue) -> bool {
@@ -97,6 +106,21 @@ mod tests {
         assert!(origins.admit(&headers(&[("host", "chat.example.org")]), false), "no browser");
         let two = [("origin", "http://localhost:3000"), ("origin", "https://evil.example")];
         assert!(!origins.admit(&headers(&two), false));
+    }
+
+    #[test]
+    fn a_foreign_page_cannot_call_by_what_names_no_origin() {
+        let listed = Origins::new(vec![HeaderValue::from_static("http://localhost:3000")]);
+        let any = Origins::new(vec![ANY_ORIGIN]);
+        for (site, good) in
+            [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)]
+        {
+            let image = headers(&[("host", "chat.example.org"), ("sec-fetch-site", site)]);
+            assert_eq!(listed.admit(&image, false), good, "{site}");
+            assert!(any.admit(&image, false));
+            let script = headers(&[("origin", "http://localhost:3000"), ("sec-fetch-site", site)]);
+            assert!(listed.admit(&script, false), "{site}");
+        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub struct Config {
     /// How many bytes may wait to be written to one connection, a small charge per frame included. A
     /// connection over it is closed as a slow consumer.
     pub outbound_limit: usize,
+    /// How many bytes may wait beyond that over all connections, because clients that come back are given what they missed at
+    /// once ([`Socket::admit_with`](super::Socket::admit_with)).
+    pub backlog_total: usize,
     /// How long a client may take to send the head of an HTTP request, or stay idle between two.
     pub header_read_timeout: Duration,
     /// How long the body of a polling client's request may take to arrive.
@@ -48,6 +51,8 @@ impl Config {
     pub const MAX_PAYLOAD: usize = 100_000;
     /// The default of [`Config::outbound_limit`].
     pub const OUTBOUND_LIMIT: usize = 1 << 20;
+    /// The default of [`Config::backlog_total`].
+    pub const BACKLOG_TOTAL: usize = 256 << 20;
     /// The default of [`Config::header_read_timeout`].
     pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
     /// The default of [`Config::post_timeout`].
@@ -73,6 +78,7 @@ impl Default for Config {
             upgrade_timeout: Self::UPGRADE_TIMEOUT,
             max_payload: Self::MAX_PAYLOAD,
             outbound_limit: Self::OUTBOUND_LIMIT,
+            backlog_total: Self::BACKLOG_TOTAL,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,
             post_timeout: Self::POST_TIMEOUT,
             drain_timeout: Self::DRAIN_TIMEOUT,

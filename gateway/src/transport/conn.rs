@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `backlog` | what clients that come back are given at once |
 //! | `clients` | who is connected, in which namespace |
 //! | `verdict` | who is let in, and who is turned away |
 //! | `visits` | what is done when its time comes |
@@ -23,6 +24,7 @@ use super::pulse::Pulse;
 use super::wheel::{Millis, NEVER, Shared};
 use super::{Config, Socket};
 
+mod backlog;
 mod clients;
 mod verdict;
 mod visits;
@@ -70,8 +72,8 @@ struct State {
     queue: VecDeque<Item>,
     /// What all unwritten frames cost, those that the writer took included.
     charged: usize,
-    /// What may wait beyond the limit, because a client that comes back is given all that it missed at once. It shrinks as that
-    /// is written.
+    /// What may wait beyond the limit, because a client that comes back is given all that it missed at once: the part of
+    /// `charged` that was there then. It shrinks as that is written.
     backlog: usize,
     /// How to wake the task. `None` while it is already woken, or has not slept yet.
     waker: Option<Waker>,
@@ -161,14 +163,16 @@ impl Conn {
     }
 
     /// A client left; the transport stays open for another.
-    pub(super) fn leave(&self, id: u64) {
+    pub(super) fn leave(self: &Arc<Self>, id: u64) {
         self.forget(&mut self.lock(), id);
     }
 
-    fn forget(&self, state: &mut State, id: u64) {
+    fn forget(self: &Arc<Self>, state: &mut State, id: u64) {
         state.clients.leave(id);
         if !state.clients.any_admitted() {
-            state.pulse.disconnected(self.shared.now());
+            let now = self.shared.now();
+            state.pulse.disconnected(now);
+            self.plan(state, now + self.shared.config.connect_timeout.as_millis() as Millis);
         }
         if state.clients.is_empty() {
             state.pulse.expires(NEVER);
@@ -211,6 +215,7 @@ impl Conn {
         }
         state.phase = Phase::Dead;
         state.clients = Clients::new();
+        state.keep_backlog(0, &self.shared);
         let queue = mem::take(&mut state.queue);
         drop(state);
         drop(queue);
@@ -230,25 +235,6 @@ impl Conn {
             let (item, rest) = make(self.to(namespace));
             self.enqueue(state, item, rest);
         }
-    }
-
-    /// Queues frames for an admitted client that do not count against the limit: what it missed.
-    pub(super) fn catch_up<'a>(
-        self: &Arc<Self>,
-        id: u64,
-        make: impl FnOnce(To<'_>) -> Vec<(Item, &'a [Item])>,
-    ) {
-        let mut state = self.lock();
-        let Some(namespace) = state.clients.admitted(id) else { return };
-        for (item, rest) in make(self.to(namespace)) {
-            for item in std::iter::once(item).chain(rest.iter().cloned()) {
-                let cost = item.cost();
-                state.charged += cost;
-                state.backlog += cost;
-                state.queue.push_back(item);
-            }
-        }
-        self.rouse(state);
     }
 
     pub(super) fn close_socket(self: &Arc<Self>, id: u64, fault: Fault<'_>) {
@@ -288,6 +274,7 @@ impl Conn {
             // What the peer did not read is given up: it catches up elsewhere.
             state.queue = VecDeque::new();
             state.discard = true;
+            state.keep_backlog(0, &self.shared);
         }
         state.queue.push_back(Item::close(fault.code, fault.reason));
         state.close_by = self.shared.now() + self.shared.config.close_timeout().as_millis() as Millis;
@@ -322,8 +309,7 @@ impl Conn {
         context: &Context<'_>,
     ) -> Supply {
         let mut state = self.lock();
-        state.charged = state.charged.saturating_sub(progress.cost);
-        state.backlog = state.backlog.min(state.charged);
+        state.written(progress.cost, &self.shared);
         if mem::take(&mut state.discard) {
             // A frame that was begun has to be finished, or the close frame could not be read after it.
             batch.truncate(usize::from(begun));
@@ -350,10 +336,12 @@ impl Conn {
     }
 
     /// The peer takes no more for now. True if the task must look around again instead of sleeping.
-    pub(super) fn block(&self, context: &Context<'_>) -> bool {
+    pub(super) fn block(self: &Arc<Self>, context: &Context<'_>) -> bool {
         let now = self.shared.now();
         let mut state = self.lock();
-        state.pulse.stalled(now);
+        if state.pulse.stalled(now) && state.phase == Phase::Open {
+            self.plan(&mut state, now + self.shared.config.write_timeout.as_millis() as Millis);
+        }
         state.sleep(context);
         state.attention
     }

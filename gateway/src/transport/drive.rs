@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -72,7 +73,7 @@ impl Farewell {
         context: &mut Context<'_>,
         writer: &mut Writer,
         writing: &mut WriteHalf<'_>,
-        conn: &Conn,
+        conn: &Arc<Conn>,
     ) -> Poll<()> {
         loop {
             if conn.enter().0 == Phase::Dead {

@@ -24,6 +24,8 @@ impl<'a> Fault<'a> {
 impl Fault<'static> {
     pub(super) const SHUTDOWN: Self = Self::new(close::GOING_AWAY, "server is stopping", Why::Shutdown);
     pub(super) const SLOW: Self = Self::new(close::SLOW_CONSUMER, "slow consumer", Why::SlowConsumer);
+    pub(super) const TOO_MANY_ASKS: Self =
+        Self::new(close::TOO_MANY, "too many attempts to connect", Why::TooMany);
     pub(super) const NOT_CONNECTED: Self = Self::protocol("not connected");
     pub(super) const INVALID_TEXT: Self = Self::new(close::INVALID_TEXT, "not UTF-8", Why::InvalidText);
     pub(super) const TOO_LARGE: Self = Self::new(close::TOO_LARGE, "message too large", Why::TooLarge);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sessions` | one session for each client |
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::conn::Conn;
@@ -17,6 +18,10 @@ mod sessions;
 
 use sessions::{Live, Sessions};
 
+/// How often the clients of one transport may ask to be connected, refused or not. Each time costs the application far more than
+/// it costs them, and one that goes on may have a new transport, which is limited by itself.
+const MAX_ASKS: u8 = 16;
+
 /// What the task of one connection has. Dropping it reports the clients as gone, so that no way of ending,
 /// not even a panic of the application, forgets that.
 pub(super) struct Link<A: Application> {
@@ -24,6 +29,8 @@ pub(super) struct Link<A: Application> {
     app: Arc<A>,
     /// Given back when the connection ends.
     _permit: A::Permit,
+    /// How often clients have asked to be connected.
+    asks: AtomicU8,
     /// Only one task at a time touches it; the lock is never contended.
     sessions: Mutex<Sessions<A>>,
 }
@@ -37,7 +44,7 @@ impl From<Malformed> for Fault<'static> {
 impl<A: Application> Link<A> {
     pub(super) fn new(conn: Arc<Conn>, app: Arc<A>, permit: A::Permit) -> Self {
         METRICS.open(conn.wire).inc();
-        Self { conn, app, _permit: permit, sessions: Mutex::new(Sessions::default()) }
+        Self { conn, app, _permit: permit, asks: AtomicU8::new(0), sessions: Mutex::new(Sessions::default()) }
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions<A>> {
@@ -113,6 +120,7 @@ impl<A: Application> Link<A> {
                 self.enter(Some(namespace), auth)
             }
             Packet::Connect { namespace, .. } => {
+                self.count_ask()?;
                 self.conn.push(Item::no_namespace(namespace));
                 Ok(())
             }
@@ -154,7 +162,18 @@ impl<A: Application> Link<A> {
         self.enter(None, auth)
     }
 
+    /// Counts an attempt to be connected; an error if there have been enough.
+    fn count_ask(&self) -> Result<(), Fault<'static>> {
+        let asked = self.asks.load(Ordering::Relaxed);
+        if asked >= MAX_ASKS {
+            return Err(Fault::TOO_MANY_ASKS);
+        }
+        self.asks.store(asked + 1, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn enter(&self, namespace: Option<&str>, auth: &str) -> Result<(), Fault<'static>> {
+        self.count_ask()?;
         // An earlier client that was refused is over before the next one begins.
         self.settle(self.conn.socket_id());
         let Some(socket) = self.conn.ask(namespace) else { return Err(Fault::protocol("connected already")) };

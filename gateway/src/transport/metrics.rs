@@ -55,12 +55,19 @@ impl Passed {
 /// Why a handshake did not become a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// It names no transport that there is, or one that its session does not use now.
     Transport,
+    /// It names a session that does not exist.
     Session,
+    /// It has a method that means nothing there.
     Method,
+    /// It is no WebSocket's where only a WebSocket can be.
     NotWebSocket,
+    /// It is of another version of Engine.IO or of WebSocket.
     Version,
+    /// The application did not allow it.
     Application,
+    /// It is no handshake by RFC 6455: not HTTP/1.1, with a body, without a key.
     Broken,
 }
 
@@ -76,15 +83,23 @@ pub(super) enum Why {
     Client,
     /// The TCP connection ended or broke.
     Lost,
+    /// The client broke the protocol.
     Protocol,
+    /// The client sent what is not accepted there, such as bytes.
     Unsupported,
+    /// The client sent a text that is not UTF-8.
     InvalidText,
+    /// The client sent a message that is too large.
     TooLarge,
     /// No sign of life.
     Heartbeat,
     /// No admitted client in time.
     ConnectTimeout,
+    /// Too much waited for a client that does not read, or does not read fast enough.
     SlowConsumer,
+    /// The clients of a transport asked too often to be connected.
+    TooMany,
+    /// This node stops.
     Shutdown,
     /// The application refused the client of a `/ws` connection.
     Refused,
@@ -97,7 +112,7 @@ pub(super) enum Why {
 }
 
 impl Why {
-    const LABELS: [&'static str; 14] = [
+    const LABELS: [&'static str; 15] = [
         "client",
         "lost",
         "protocol",
@@ -107,6 +122,7 @@ impl Why {
         "heartbeat",
         "connect_timeout",
         "slow_consumer",
+        "too_many",
         "shutdown",
         "refused",
         "dismissed",

@@ -3,6 +3,7 @@
 //! The id of a session names its node, so any node knows where a request belongs, whichever the load balancer chose. A
 //! request is passed once: the node that it is passed to answers it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
@@ -16,7 +17,7 @@ use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_MARGIN: Duration = Duration::from_secs(10);
 /// How long an unused connection to a node is kept: well below the time after which that one closes it.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many bytes a relay reads at once, each way.
+const RELAY_BUFFER: usize = 8 << 10;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -57,9 +61,11 @@ pub(super) struct Peers {
 }
 
 /// A WebSocket to another node: the client's stream, and the node's.
-pub(super) struct Relay {
+pub(super) struct Relay<P> {
     client: OnUpgrade,
     node: OnUpgrade,
+    /// What the application gave for it.
+    _permit: P,
 }
 
 /// Whether a request comes from another node.
@@ -80,15 +86,16 @@ impl Peers {
         Self { client, patience, shutdown }
     }
 
-    /// Passes a request to the node at `url`, and its answer back; `None` if there is none. The relay is there if the answer
-    /// makes the connection a WebSocket.
-    pub(super) async fn pass(
+    /// Passes a request to the node at `url`, and its answer back; `None` if there is none. The request is a WebSocket's if there
+    /// is a `permit` for that, and the relay is there if the answer makes the connection one.
+    pub(super) async fn pass<P>(
         &self,
         mut request: Request<Incoming>,
         url: &str,
-        websocket: bool,
-    ) -> Option<(Response<Body>, Option<Relay>)> {
-        let client = websocket.then(|| hyper::upgrade::on(&mut request));
+        permit: Option<P>,
+    ) -> Option<(Response<Body>, Option<Relay<P>>)> {
+        let websocket = permit.is_some();
+        let client = permit.map(|permit| (hyper::upgrade::on(&mut request), permit));
         let (outcome, answer) = match outgoing(request, url, websocket) {
             Some(request) => self.send(request, url).await,
             None => (Passed::Unreachable, None),
@@ -96,8 +103,8 @@ impl Peers {
         let switched =
             answer.as_ref().is_some_and(|answer| answer.status() == StatusCode::SWITCHING_PROTOCOLS);
         let (outcome, relayed) = match (answer, client) {
-            (Some(mut answer), Some(client)) if switched => {
-                let relay = Relay { client, node: hyper::upgrade::on(&mut answer) };
+            (Some(mut answer), Some((client, permit))) if switched => {
+                let relay = Relay { client, node: hyper::upgrade::on(&mut answer), _permit: permit };
                 (Passed::Upgraded, Some((answer, Some(relay))))
             }
             // Nobody asked for that.
@@ -132,19 +139,52 @@ impl Peers {
     }
 }
 
-impl Relay {
-    /// Copies bytes both ways until one side ends, or the server stops.
-    pub(super) async fn run(self, shutdown: &CancellationToken) {
+impl<P> Relay<P> {
+    /// Copies bytes both ways until one side ends and has been given the time to hear the rest, or the server stops.
+    pub(super) async fn run(self, config: &Config, shutdown: &CancellationToken) {
         let copy = async {
             let (Ok(client), Ok(node)) = (self.client.await, self.node.await) else { return };
-            // How it ended makes no difference: both sides are closed.
-            let _ = copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(node)).await;
+            between(TokioIo::new(client), TokioIo::new(node), config).await;
         };
         tokio::select! {
             () = copy => {}
             () = shutdown.cancelled() => {}
         }
     }
+}
+
+/// Copies bytes both ways. Once one side has ended, the other is not waited for much longer: a client that says nothing would
+/// keep a connection that its node has closed.
+async fn between(
+    client: impl AsyncRead + AsyncWrite + Unpin,
+    node: impl AsyncRead + AsyncWrite + Unpin,
+    config: &Config,
+) {
+    let (from_client, to_client) = split(client);
+    let (from_node, to_node) = split(node);
+    let mut up = pin!(copy(from_client, to_node, config.write_timeout));
+    let mut down = pin!(copy(from_node, to_client, config.write_timeout));
+    // Whether the rest comes to its end or not: there is nothing more to do here.
+    let _ = tokio::select! {
+        () = &mut up => timeout(config.close_timeout(), down).await,
+        () = &mut down => timeout(config.close_timeout(), up).await,
+    };
+}
+
+/// Copies bytes to the end, or until nothing is taken for so long, and then says that no more will come.
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, patience: Duration) {
+    let mut buffer = vec![0; RELAY_BUFFER];
+    // How it ends makes no difference.
+    'all: while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let mut rest = &buffer[..read];
+        while !rest.is_empty() {
+            match timeout(patience, to.write(rest)).await {
+                Ok(Ok(written @ 1..)) => rest = &rest[written..],
+                _ => break 'all,
+            }
+        }
+    }
+    let _ = timeout(patience, to.shutdown()).await;
 }
 
 /// The request as it goes to a node; `None` if the node's address cannot be used.
@@ -167,5 +207,50 @@ fn strip(headers: &mut HeaderMap, websocket: bool) {
     if websocket {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn config() -> Config {
+        Config { write_timeout: SECOND, drain_timeout: SECOND / 10, ..Config::default() }
+    }
+
+    #[tokio::test]
+    async fn a_relay_ends_with_either_side_and_passes_what_was_said_before() {
+        for node_ends in [true, false] {
+            let (client, near_client) = duplex(32 << 10);
+            let (node, near_node) = duplex(32 << 10);
+            let (mut ends, mut stays) = if node_ends { (node, client) } else { (client, node) };
+            let talk = async {
+                ends.write_all(&[7; 20_000]).await.unwrap();
+                drop(ends);
+                let mut heard = Vec::new();
+                stays.read_to_end(&mut heard).await.unwrap();
+                assert_eq!(heard, [7; 20_000]);
+                stays
+            };
+            let config = config();
+            let both = async { tokio::join!(between(near_client, near_node, &config), talk) };
+            // The other one stays silent all the time, and keeps its side open.
+            let ((), _stays) = timeout(20 * SECOND, both).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_relay_does_not_wait_for_a_client_that_takes_nothing() {
+        let (_client, near_client) = duplex(64);
+        let (mut node, near_node) = duplex(64);
+        let config = Config { write_timeout: SECOND / 10, ..config() };
+        let both =
+            async { tokio::join!(between(near_client, near_node, &config), node.write_all(&[7; 20_000])) };
+        let ((), written) = timeout(20 * SECOND, both).await.unwrap();
+        assert!(written.is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The clocks of an open connection: heartbeat, connect timeout, write stall. Only arithmetic; the wheel calls.
+//! The clocks of an open connection: heartbeat, connect timeout, write stall, backlog. Only arithmetic; the wheel calls.
 
 use protocol::code::close;
 
@@ -14,6 +14,10 @@ const EXPIRED: Fault<'static> = Fault::new(close::UNAUTHORIZED, "token expired",
 /// Which part of its time to answer a client may lose to a ping that was sent late.
 const LATENESS: Millis = 2;
 
+/// How long a client that comes back may take to read what it missed. One that takes a little now and then would keep it for
+/// ever.
+pub(super) const BACKLOG_TIMEOUT: Millis = 60_000;
+
 /// Since when what has been waited for; [`NEVER`] where it is not.
 pub(super) struct Pulse {
     pinged_at: Millis,
@@ -22,6 +26,8 @@ pub(super) struct Pulse {
     unconnected_since: Millis,
     /// The peer has taken nothing of what waits to be written.
     stalled_since: Millis,
+    /// A part of what the client missed waits to be written.
+    behind_since: Millis,
     /// When the client's time is up.
     expires: Millis,
 }
@@ -42,6 +48,7 @@ impl Pulse {
             awaiting_pong: false,
             unconnected_since: now,
             stalled_since: NEVER,
+            behind_since: NEVER,
             expires: NEVER,
         }
     }
@@ -61,14 +68,26 @@ impl Pulse {
         self.expires = at;
     }
 
-    /// The peer takes no more of what waits.
-    pub(super) fn stalled(&mut self, now: Millis) {
+    /// The peer takes no more of what waits. True if it did until now.
+    pub(super) fn stalled(&mut self, now: Millis) -> bool {
+        let is_news = self.stalled_since == NEVER;
         self.stalled_since = self.stalled_since.min(now);
+        is_news
     }
 
     /// The peer took something, or nothing waits.
     pub(super) fn flowing(&mut self) {
         self.stalled_since = NEVER;
+    }
+
+    /// The client is given what it missed.
+    pub(super) fn behind(&mut self, now: Millis) {
+        self.behind_since = self.behind_since.min(now);
+    }
+
+    /// All of that is written.
+    pub(super) fn caught_up(&mut self) {
+        self.behind_since = NEVER;
     }
 
     /// What is due now, where the last frame of the peer came in at `seen`. A ping that is due counts as sent.
@@ -77,12 +96,13 @@ impl Pulse {
         let timeout = config.ping_timeout.as_millis() as Millis;
         let stalled = self.stalled_since.saturating_add(config.write_timeout.as_millis() as Millis);
         let unconnected = self.unconnected_since.saturating_add(config.connect_timeout.as_millis() as Millis);
-        for (limit, fault) in [(stalled, Fault::SLOW), (self.expires, EXPIRED), (unconnected, CONNECT)] {
+        let slow = stalled.min(self.behind_since.saturating_add(BACKLOG_TIMEOUT));
+        for (limit, fault) in [(slow, Fault::SLOW), (self.expires, EXPIRED), (unconnected, CONNECT)] {
             if now >= limit {
                 return Plan::Close(fault);
             }
         }
-        let next = stalled.min(self.expires).min(unconnected);
+        let next = slow.min(self.expires).min(unconnected);
         if self.awaiting_pong {
             if seen >= self.pinged_at {
                 self.awaiting_pong = false;
@@ -185,6 +205,20 @@ mod tests {
         pulse.stalled(11_000);
         assert_eq!(next(&pulse.check(21_000, 20_000, &config)), ('w', 25_000));
         assert_eq!(next(&pulse.check(31_000, 31_000, &config)), ('c', 4508));
+    }
+
+    #[test]
+    fn who_takes_too_long_to_catch_up_is_a_slow_consumer_even_if_something_is_taken() {
+        let config = Config { ping_interval: Duration::from_secs(3_600), ..Config::default() };
+        let mut pulse = admitted();
+        pulse.behind(1_000);
+        pulse.behind(5_000);
+        pulse.stalled(59_000);
+        pulse.flowing();
+        assert_eq!(next(&pulse.check(60_999, 0, &config)), ('w', 61_000));
+        assert_eq!(next(&pulse.check(61_000, 0, &config)), ('c', 4508));
+        pulse.caught_up();
+        assert_eq!(next(&pulse.check(61_000, 0, &config)), ('w', 3_600_000));
     }
 
     #[test]

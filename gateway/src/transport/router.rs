@@ -18,9 +18,10 @@ use super::{Application, Body, sid};
 /// What becomes of a TCP connection whose last answer was 101.
 pub(super) enum Next<A: Application> {
     Connection(Handshake<A::Permit>),
-    /// A polling session goes on over it; there is no claim to that for a WebSocket that comes second.
-    Upgrade(OnUpgrade, Option<Claim<A>>),
-    Relay(Relay),
+    /// A polling session goes on over it; there is no claim to that for a WebSocket that comes second, but a place of its own
+    /// until it is closed.
+    Upgrade(OnUpgrade, Result<Claim<A>, A::Permit>),
+    Relay(Relay<A::Permit>),
 }
 
 /// A new connection.
@@ -75,6 +76,12 @@ pub(super) async fn answer<A: Application>(
     (response, next)
 }
 
+/// Asks the application for a place for a connection.
+#[expect(clippy::result_large_err, reason = "the refusal is the rare case, and is sent right away")]
+fn allow<A: Application>(server: &Server<A>, request: &Request<Incoming>) -> Result<A::Permit, Refused> {
+    server.app.allow(request).map_err(|response| (Refusal::Application, response))
+}
+
 /// A handshake that opens a WebSocket of its own.
 #[expect(clippy::result_large_err, reason = "the refusal is the rare case, and is sent right away")]
 fn connect<A: Application>(
@@ -83,7 +90,7 @@ fn connect<A: Application>(
     request: &mut Request<Incoming>,
 ) -> Result<Answer<A>, Refused> {
     handshake::check_websocket(request)?;
-    let permit = server.app.allow(request).map_err(|response| (Refusal::Application, response))?;
+    let permit = allow(server, request)?;
     let auth = handshake::auth(wire, request);
     let (response, stream) = handshake::switch(request)?;
     Ok((response, Some(Next::Connection(Handshake { permit, wire, auth, stream }))))
@@ -96,7 +103,7 @@ fn open<A: Application>(
     wire: Wire,
     request: &Request<Incoming>,
 ) -> Result<Answer<A>, Refused> {
-    let permit = server.app.allow(request).map_err(|response| (Refusal::Application, response))?;
+    let permit = allow(server, request)?;
     Ok((polling::open(server, wire, permit), None))
 }
 
@@ -119,7 +126,10 @@ async fn resume<A: Application>(
     match (session, request.method()) {
         (session, _) if transport == Transport::WebSocket => {
             handshake::check_websocket(&request)?;
-            let claim = session.and_then(|session| Claim::stake(&session));
+            let claim = match session.and_then(|session| Claim::stake(&session)) {
+                Some(claim) => Ok(claim),
+                None => Err(allow(server, &request)?),
+            };
             let (response, stream) = handshake::switch(&mut request)?;
             Ok((response, Some(Next::Upgrade(stream, claim))))
         }
@@ -154,10 +164,14 @@ async fn pass<A: Application>(
             return Err(refused(request, Refusal::Session, UNKNOWN_SESSION));
         }
     };
-    if transport == Transport::WebSocket {
+    let permit = if transport == Transport::WebSocket {
         handshake::check_websocket(&request)?;
-    }
-    match server.peers.pass(request, &url, transport == Transport::WebSocket).await {
+        // Its session has a place on the other node only.
+        Some(allow(server, &request)?)
+    } else {
+        None
+    };
+    match server.peers.pass(request, &url, permit).await {
         Some((response, relay)) => Ok((response, relay.map(Next::Relay))),
         None => Err((Refusal::Session, handshake::engine_error(UNKNOWN_SESSION))),
     }

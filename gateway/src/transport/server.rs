@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
@@ -32,6 +33,9 @@ use super::{Application, Body, Config, sid, upgrade};
 
 /// The longest request head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// Tells how long an idle connection is kept.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// How long accepting rests after an error that will not go away by itself, such as too many open files.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -146,7 +150,7 @@ async fn serve<A: Application>(stream: TcpStream, peer: SocketAddr, server: Arc<
         None => {}
         Some(Next::Connection(handshake)) => begin(handshake, &server).await,
         Some(Next::Upgrade(stream, claim)) => go_on(stream, claim, &server).await,
-        Some(Next::Relay(relay)) => relay.run(&server.shutdown).await,
+        Some(Next::Relay(relay)) => relay.run(&server.shared.config, &server.shutdown).await,
     }
 }
 
@@ -156,7 +160,13 @@ async fn answer<A: Application>(
     slot: &Mutex<Option<Next<A>>>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let (response, next) = router::answer(server, peer, request).await;
+    let (mut response, next) = router::answer(server, peer, request).await;
+    if next.is_none() {
+        // A client that is not told would at times use the connection again in the very moment in which it is closed.
+        let idle = server.shared.config.header_read_timeout.as_secs().max(1);
+        let told = HeaderValue::try_from(format!("timeout={idle}"));
+        response.headers_mut().extend(told.ok().map(|told| (KEEP_ALIVE, told)));
+    }
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = next;
     Ok(response)
 }
@@ -189,7 +199,11 @@ async fn begin<A: Application>(handshake: Handshake<A::Permit>, server: &Server<
 }
 
 /// Lets a WebSocket take a polling session over, and starts to drive that.
-async fn go_on<A: Application>(stream: OnUpgrade, claim: Option<Claim<A>>, server: &Server<A>) {
+async fn go_on<A: Application>(stream: OnUpgrade, claim: Result<Claim<A>, A::Permit>, server: &Server<A>) {
+    let (claim, _permit) = match claim {
+        Ok(claim) => (Some(claim), None),
+        Err(permit) => (None, Some(permit)),
+    };
     let Some(parts) = take(stream).await else { return };
     let (stream, early) = (parts.io.into_inner(), parts.read_buf);
     let taken = upgrade::take_over(stream, early, claim, &server.shared.config).await;

@@ -8,9 +8,21 @@ use bytes::Bytes;
 
 use super::conn::Conn;
 use super::fault::Fault;
-use super::frame::{Item, Wire};
+use super::frame::{Item, To, Wire};
 use super::metrics::Why;
 use super::{Admission, Event, Message};
+
+/// What became of a client that was to be let in with what it missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Admitted {
+    /// It was let in, and everything is on its way.
+    Yes,
+    /// There is no room for what it missed. Nothing was done, so that it can be let in without, or be turned away.
+    NoRoom,
+    /// It is gone, or has been answered before.
+    Gone,
+}
 
 /// One client that asked to be connected. Cheap to clone, usable from any task; no method ever waits.
 ///
@@ -50,6 +62,15 @@ impl Socket {
         self.conn.admit(self.id, admission)
     }
 
+    /// The same for a client that comes back, with what it has missed right behind the answer. That does not count against what
+    /// may wait for one client ([`Config::outbound_limit`](super::Config::outbound_limit)); what comes later does. It counts
+    /// against what may wait for all ([`Config::backlog_total`](super::Config::backlog_total)), and a client that has not read it
+    /// after a minute is closed with [`SLOW_CONSUMER`](protocol::code::close::SLOW_CONSUMER).
+    pub fn admit_with(&self, admission: Admission<'_>, missed: &[Event]) -> Admitted {
+        let items = |to: To<'_>| missed.iter().map(|event| event.items(to)).collect();
+        self.conn.admit_with(self.id, admission, items)
+    }
+
     /// Turns the client away for good, whether it was let in already or not: a Socket.IO client is refused or
     /// disconnected, after which the stock one does not come back by itself, a `/ws` client is refused if it was not let
     /// in yet, and the transport is closed with [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED) behind that, whoever else
@@ -77,12 +98,6 @@ impl Socket {
     /// lets too much pile up is closed with [`SLOW_CONSUMER`](protocol::code::close::SLOW_CONSUMER).
     pub fn emit(&self, event: &Event) {
         self.conn.send(self.id, |to| event.items(to));
-    }
-
-    /// Sends what a client that comes back has missed. However much that is, it does not count against what may wait for the
-    /// client; what comes later does.
-    pub fn catch_up(&self, events: &[Event]) {
-        self.conn.catch_up(self.id, |to| events.iter().map(|event| event.items(to)).collect());
     }
 
     /// Sends an event that the client is to acknowledge with this number, which then comes to

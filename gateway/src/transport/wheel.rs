@@ -7,7 +7,7 @@
 //! nothing else is scanned.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,13 +32,32 @@ pub(super) struct Shared {
     pub(super) wheel: Wheel,
     /// Set once the server stops; a connection that comes to be later is closed at once.
     pub(super) stopping: AtomicBool,
+    /// What clients that came back have not read yet, of all connections.
+    backlog: AtomicUsize,
     started: Instant,
 }
 
 impl Shared {
     pub(super) fn new(config: Config) -> Self {
         let wheel = Wheel::new(&config);
-        Self { config, wheel, stopping: AtomicBool::new(false), started: Instant::now() }
+        Self {
+            config,
+            wheel,
+            stopping: AtomicBool::new(false),
+            backlog: AtomicUsize::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    /// Takes so much of what all backlogs may have together; false if that is not there.
+    pub(super) fn reserve(&self, cost: usize) -> bool {
+        let fits = |taken: usize| taken.checked_add(cost).filter(|taken| *taken <= self.config.backlog_total);
+        self.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    /// Gives back some of it.
+    pub(super) fn release(&self, cost: usize) {
+        self.backlog.fetch_sub(cost, Ordering::Relaxed);
     }
 
     pub(super) fn now(&self) -> Millis {
@@ -86,9 +105,10 @@ impl Wheel {
         due.div_ceil(self.tick) < than.div_ceil(self.tick)
     }
 
-    /// Puts a connection where it comes up at the earliest at `due`.
-    pub(super) fn insert(&self, conn: Weak<Conn>, due: Millis) {
-        self.ring().insert(conn, due.div_ceil(self.tick));
+    /// Puts a connection where it comes up at the earliest at `due`, or, if that is out of the wheel's reach, which is counted
+    /// from where the wheel stands and not from the clock, as late as can be. Tells when.
+    pub(super) fn insert(&self, conn: Weak<Conn>, due: Millis) -> Millis {
+        self.ring().insert(conn, due.div_ceil(self.tick)) * self.tick
     }
 
     /// Takes out what is due by now.
@@ -119,9 +139,10 @@ impl Wheel {
 }
 
 impl Ring {
-    fn insert(&mut self, conn: Weak<Conn>, tick: u64) {
+    fn insert(&mut self, conn: Weak<Conn>, tick: u64) -> u64 {
         let tick = tick.clamp(self.next, self.next + SLOTS - 1);
         self.slots[(tick % SLOTS) as usize].push(conn);
+        tick
     }
 }
 
@@ -156,11 +177,31 @@ mod tests {
     use super::super::frame::Wire;
     use super::*;
 
+    impl Shared {
+        /// What all backlogs have.
+        pub(in super::super) fn reserved(&self) -> usize {
+            self.backlog.load(Ordering::Relaxed)
+        }
+    }
+
     impl Wheel {
         /// How many visits are planned, those included that will be dropped.
         pub(in super::super) fn len(&self) -> usize {
             self.ring().slots.iter().map(Vec::len).sum()
         }
+    }
+
+    #[test]
+    fn what_is_out_of_the_reach_of_a_wheel_that_is_late_says_when_it_comes_up() {
+        // Short times make a fine tick, of which the reach is less than the heartbeat's interval.
+        let config = Config { ping_timeout: Duration::from_secs(5), ..Config::default() };
+        let shared = Arc::new(Shared::new(config));
+        let conn = Conn::new(Wire::Plain, Arc::clone(&shared));
+        let wheel = &shared.wheel;
+        let comes_up = wheel.insert(Arc::downgrade(&conn), 25_000);
+        assert!(comes_up < 25_000, "{comes_up}");
+        assert_eq!(wheel.take_due(comes_up - 1).len(), 0);
+        assert_eq!(wheel.take_due(comes_up).len(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
@@ -47,7 +48,7 @@ impl Writer {
         &mut self,
         context: &mut Context<'_>,
         stream: &mut WriteHalf<'_>,
-        conn: &Conn,
+        conn: &Arc<Conn>,
     ) -> io::Result<Flush> {
         let mut progress = Progress::default();
         loop {

@@ -31,6 +31,8 @@ pub(crate) struct App {
     pub(crate) sockets: Mutex<BTreeMap<u64, Socket>>,
     pub(crate) connects: AtomicUsize,
     pub(crate) disconnects: AtomicUsize,
+    /// One more for each connection that was allowed.
+    pub(crate) permits: Arc<()>,
     /// The name of this node.
     node: Option<&'static str>,
     /// Where the others are.
@@ -45,7 +47,7 @@ impl App {
 
 impl Application for App {
     type Session = u64;
-    type Permit = ();
+    type Permit = Arc<()>;
 
     const ATTACHMENTS: usize = 10;
 
@@ -63,14 +65,14 @@ impl Application for App {
         matches!(name, "/" | "/custom" | "/other")
     }
 
-    fn allow<B>(&self, request: &Request<B>) -> Result<(), Response<Body>> {
+    fn allow<B>(&self, request: &Request<B>) -> Result<Arc<()>, Response<Body>> {
         assert!(request.extensions().get::<SocketAddr>().is_some());
         if request.headers().contains_key("x-overload") {
             let mut response = Response::new(body("later"));
             *response.status_mut() = hyper::StatusCode::SERVICE_UNAVAILABLE;
             return Err(response);
         }
-        Ok(())
+        Ok(Arc::clone(&self.permits))
     }
 
     fn finish(&self, request: &HeaderMap, response: &mut Response<Body>) {
@@ -176,6 +178,7 @@ impl Server {
             sockets: Mutex::default(),
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
+            permits: Arc::default(),
             node,
             peers: Mutex::default(),
         });

@@ -128,3 +128,22 @@ async fn the_connect_timeout_runs_while_no_namespace_has_a_client() {
     stays.assert_well().await;
     server.stopped(stays).await;
 }
+
+#[tokio::test]
+async fn the_clients_of_a_transport_may_ask_only_so_often() {
+    let server = Server::start(Config::default()).await;
+    for ask in [&["40", "41"][..], &["40/custom", "41/custom"], &["40/random"], &[r#"40{"token":"refuse"}"#]]
+    {
+        let mut client = Client::engine(server.address).await;
+        for asked in 0..17 {
+            for packet in ask {
+                client.send(packet).await;
+            }
+            if asked < 16 {
+                assert!(client.text().await.starts_with('4'), "{ask:?} {asked}");
+            }
+        }
+        assert_eq!(client.closed().await, 4429, "{ask:?}");
+    }
+    server.stopped(()).await;
+}

@@ -142,60 +142,73 @@ async fn after_a_disconnect_the_transport_serves_another_client() {
     server.stopped(client).await;
 }
 
+/// What no client may send to `/socket.io/`, connected or not.
+const MALFORMED: [&str; 46] = [
+    "",
+    "0",
+    "2",
+    "2probe",
+    "5",
+    "abc",
+    "4",
+    "4abc",
+    "40",
+    "40{}",
+    "42{}",
+    "42[]",
+    "42[1]",
+    "42abc[\"a\"]",
+    "4299999999999999999999[\"a\"]",
+    "42[\"connect\"]",
+    "42[\"connect_error\"]",
+    "42[\"disconnect\"]",
+    "42[\"disconnecting\"]",
+    "42[\"newListener\"]",
+    "42[\"removeListener\"]",
+    "42/custom,[\"a\"]",
+    "41/custom",
+    "41{}",
+    "43[]",
+    "43abc[]",
+    "431{}",
+    "4399999999999999999999[]",
+    "43/custom,1[]",
+    "44{}",
+    "45[\"a\"]",
+    "45-[\"a\"]",
+    "45x-[\"a\"]",
+    "451-[\"a\"]",
+    "451-[\"connect\",{\"_placeholder\":true,\"num\":0}]",
+    "451-[\"a\",{\"_placeholder\":true,\"num\":1}]",
+    "451-[\"a\",{\"_placeholder\":true,\"num\":-1}]",
+    "451-[\"a\",{\"_placeholder\":true}]",
+    "452-[\"a\",{\"_placeholder\":true,\"num\":0}]",
+    "452-[\"a\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":0}]",
+    "4511-[\"a\"]",
+    "451-/custom,[\"a\",{\"_placeholder\":true,\"num\":0}]",
+    "461-[{\"_placeholder\":true,\"num\":0}]",
+    "461-0[]",
+    "47",
+    "49",
+];
+
+/// What none may send before it has connected.
+const EARLY: [&str; 7] = [
+    "42[\"a\"]",
+    "41",
+    "430[]",
+    "40abc",
+    "40[]",
+    "451-[\"a\",{\"_placeholder\":true,\"num\":0}]",
+    "42/custom,[\"a\"]",
+];
+
 #[tokio::test]
 async fn a_malformed_packet_ends_its_own_connection_and_no_other() {
     let mut server = Server::start(Config::default()).await;
     let mut witness = Client::socketio(server.address).await;
     server.connected().await;
-    let malformed = [
-        "",
-        "0",
-        "2",
-        "2probe",
-        "5",
-        "abc",
-        "4",
-        "4abc",
-        "40",
-        "40{}",
-        "42{}",
-        "42[]",
-        "42[1]",
-        "42abc[\"a\"]",
-        "4299999999999999999999[\"a\"]",
-        "42[\"connect\"]",
-        "42[\"connect_error\"]",
-        "42[\"disconnect\"]",
-        "42[\"disconnecting\"]",
-        "42[\"newListener\"]",
-        "42[\"removeListener\"]",
-        "42/custom,[\"a\"]",
-        "41/custom",
-        "41{}",
-        "43[]",
-        "43abc[]",
-        "431{}",
-        "4399999999999999999999[]",
-        "43/custom,1[]",
-        "44{}",
-        "45[\"a\"]",
-        "45-[\"a\"]",
-        "45x-[\"a\"]",
-        "451-[\"a\"]",
-        "451-[\"connect\",{\"_placeholder\":true,\"num\":0}]",
-        "451-[\"a\",{\"_placeholder\":true,\"num\":1}]",
-        "451-[\"a\",{\"_placeholder\":true,\"num\":-1}]",
-        "451-[\"a\",{\"_placeholder\":true}]",
-        "452-[\"a\",{\"_placeholder\":true,\"num\":0}]",
-        "452-[\"a\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":0}]",
-        "4511-[\"a\"]",
-        "451-/custom,[\"a\",{\"_placeholder\":true,\"num\":0}]",
-        "461-[{\"_placeholder\":true,\"num\":0}]",
-        "461-0[]",
-        "47",
-        "49",
-    ];
-    for packet in malformed {
+    for packet in MALFORMED {
         let mut client = Client::socketio(server.address).await;
         let id = server.connected().await;
         client.send(packet).await;
@@ -203,15 +216,7 @@ async fn a_malformed_packet_ends_its_own_connection_and_no_other() {
         server.assert_disconnected(id).await;
         witness.assert_well().await;
     }
-    for packet in [
-        "42[\"a\"]",
-        "41",
-        "430[]",
-        "40abc",
-        "40[]",
-        "451-[\"a\",{\"_placeholder\":true,\"num\":0}]",
-        "42/custom,[\"a\"]",
-    ] {
+    for packet in EARLY {
         let mut client = Client::engine(server.address).await;
         client.send(packet).await;
         assert_eq!(client.closed().await, 1002, "{packet}, before any connect");

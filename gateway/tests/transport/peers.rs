@@ -1,6 +1,7 @@
 //! Several nodes behind one address: a session lives on one of them, and any may be asked for it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway::transport::Config;
@@ -91,6 +92,31 @@ async fn a_websocket_reaches_the_session_through_another_node() {
     drop((client, second));
     a.stopped(()).await;
     b.stopped(()).await;
+}
+
+/// The session has been allowed, but by the other node; and what comes second has no session.
+#[tokio::test]
+async fn a_websocket_that_is_passed_on_or_comes_second_has_to_be_allowed() {
+    let (mut a, b) = pair(Config::default()).await;
+    let poller = Poller::socketio(a.address).await;
+    a.connected().await;
+    let path = format!("{SOCKET_IO}&sid={}", poller.sid);
+    let overload = handshake(&path, "x-overload: 1\r\n").replace("keep-alive, ", "close, ");
+    let answer = http(b.address, &overload).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(Arc::strong_count(&b.app.permits), 1);
+    let mut client = by(&b, &poller).websocket(b"").await;
+    client.assert_well().await;
+    assert_eq!(Arc::strong_count(&b.app.permits), 2);
+    for node in [&a, &b] {
+        let answer = http(node.address, &overload).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    }
+    drop(client);
+    a.stopped(()).await;
+    let permits = Arc::clone(&b.app.permits);
+    b.stopped(()).await;
+    assert_eq!(Arc::strong_count(&permits), 1);
 }
 
 #[tokio::test]

@@ -227,7 +227,7 @@ async fn requests_that_fit_no_session() {
 
 #[tokio::test]
 async fn heartbeats_go_by_poll_and_post() {
-    let config = Config { ping_interval: millis(300), ping_timeout: millis(200), ..Config::default() };
+    let config = Config { ping_interval: millis(300), ping_timeout: millis(1_000), ..Config::default() };
     let mut server = Server::start(config).await;
     let begun = Instant::now();
     let poller = Poller::socketio(server.address).await;
@@ -240,7 +240,7 @@ async fn heartbeats_go_by_poll_and_post() {
     assert_eq!(poller.poll().await.ok(), "2");
     let silent = Instant::now();
     assert_eq!(poller.poll().await.error(), 1);
-    assert!(silent.elapsed() >= millis(150) && silent.elapsed() < millis(2_000), "{:?}", silent.elapsed());
+    assert!(silent.elapsed() >= millis(950) && silent.elapsed() < millis(4_000), "{:?}", silent.elapsed());
     server.assert_disconnected(id).await;
     poller.assert_unknown().await;
     server.stopped(()).await;
@@ -254,6 +254,7 @@ async fn a_silent_session_is_unknown_the_moment_its_time_is_up() {
     let mut server = Server::start(config).await;
     let poller = Poller::socketio(server.address).await;
     let id = server.connected().await;
+    // No condition to wait for: that the session is unknown after exactly this time is what is tested.
     tokio::time::sleep(millis(1_900)).await;
     poller.assert_unknown().await;
     server.assert_disconnected(id).await;

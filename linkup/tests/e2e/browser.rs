@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::support::node;
 use crate::support::process::Process;
 use crate::support::stack::Stack;
+use crate::support::{SECRET, node};
 
 /// The scripts bound themselves; this is in case they cannot.
 const PATIENCE: Duration = Duration::from_secs(270);
@@ -19,33 +19,35 @@ const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "g
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_chat_on_the_page_in_real_browsers_and_through_a_restart() {
-    shows("browser.mjs", true).await;
+    shows("browser.mjs", &pictures(), true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_shows_who_is_there_types_reads_edits_and_deletes_and_counts_what_is_unread() {
-    shows("page-live.mjs", false).await;
+    shows("page-live.mjs", &pictures(), false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_recovers_from_whatever_happens_to_its_connection() {
-    shows("page-recovery.mjs", true).await;
+    shows("page-recovery.mjs", &pictures(), true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stock_client_with_its_defaults_and_a_plain_websocket_work_from_another_origin() {
-    shows("browser-clients.mjs", false).await;
+    shows("browser-clients.mjs", SECRET, false).await;
 }
 
-/// Runs a script against a system of its own, with a restart of the gateway if it asks for one; it has to find
-/// everything true.
-async fn shows(script: &str, restarts: bool) {
+/// Where scripts leave what is to be looked at after the tests: under `target`.
+fn pictures() -> String {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots").to_string_lossy().into_owned()
+}
+
+/// Runs a script against a system of its own, with one more argument, and with a restart of the gateway if it asks for
+/// one; it has to find everything true.
+async fn shows(script: &str, argument: &str, restarts: bool) {
     let (stack, browser) = (Stack::start(), chromium());
     let (mut stack, browser) = tokio::join!(stack, browser);
-    // Under `target`, to be looked at after the tests.
-    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
-    let pictures = pictures.to_string_lossy().into_owned();
-    let mut script = node::start(script, &[&stack.base(), &pictures], &browser).await;
+    let mut script = node::start(script, &[&stack.base(), argument], &browser).await;
     if restarts {
         script.line("restart the gateway").await;
         stack.restart_gateway(0).await;

@@ -29,19 +29,21 @@ async fn the_stock_client_with_default_options_upgrades_recovers_and_renews_its_
 async fn python_socketio_connects_refreshes_sends_receives_and_comes_back() {
     let packages = python_packages().await;
     let scene = Scene::set().await;
-    let short = tokens().sign(scene.ada.id.parse().unwrap(), 0, Duration::from_secs(60)).unwrap();
     let mut command = Command::new("python3");
     command.arg(tests().join("py/client.py")).env("PYTHONPATH", packages);
-    command.args([&scene.base, &short, &scene.ada.token, &scene.conversation]);
+    let (short, expiry) = scene.short(Duration::from_secs(10));
+    command.args([&scene.base, &short, &expiry, &scene.ada.token, &scene.conversation]);
     scene.play(Process::spawn("client.py", command)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rust_socketio_connects_sends_receives_and_comes_back() {
+async fn rust_socketio_connects_sends_receives_comes_back_and_refreshes() {
     let program = rust_program().await;
     let scene = Scene::set().await;
     let mut command = Command::new(program);
-    command.args([&scene.base, &scene.ada.token, &scene.conversation]);
+    // It can name no newer token when it comes back, so the first one has to be good until then.
+    let (short, expiry) = scene.short(Duration::from_secs(25));
+    command.args([&scene.base, &short, &expiry, &scene.ada.token, &scene.conversation]);
     scene.play(Process::spawn("rust_socketio", command)).await;
 }
 
@@ -63,7 +65,15 @@ impl Scene {
         Self { stack, base, ada, bob, conversation }
     }
 
+    /// A token of Ada's that is good for so long, and the second of the Unix epoch at which it no longer is.
+    fn short(&self, lifetime: Duration) -> (String, String) {
+        let token = tokens().sign(self.ada.id.parse().unwrap(), 0, lifetime).unwrap();
+        let expiry = tokens().verify(&token).unwrap().exp;
+        (token, expiry.to_string())
+    }
+
     /// What every client does: it connects, sends and receives; is cut off, and comes back; and receives again.
+    /// When it refreshes its token is its own affair.
     async fn play(mut self, mut client: Process) {
         client.line("connected, sent and received").await;
         self.stack.restart_gateway(0).await;

@@ -2,12 +2,12 @@
 //!
 //! | module | shows |
 //! |---|---|
-//! | [`messages`] | edits and deletions; members who come and go |
+//! | [`messages`] | edits and deletions; members who come and go; new and renamed conversations |
 //! | [`reads`] | read receipts in small and big conversations |
 //! | [`activities`] | who joins and leaves |
 //! | [`presence`] | who is told that somebody came or went |
 //! | [`typing`] | who is told that somebody types |
-//! | [`endings`] | ended sessions and accounts |
+//! | [`endings`] | sessions that end, and those that are begun after that |
 
 mod activities;
 mod endings;

@@ -5,7 +5,7 @@
 //! | module | shows |
 //! |---|---|
 //! | [`rest`] | the REST API on its own |
-//! | [`commit`] | group commit, whatever happens between the api and MongoDB |
+//! | [`commit`] | group commit, whatever races and whatever happens between the api and MongoDB |
 //! | [`socketio`] | the stock Socket.IO client, the plain WebSocket, and what passes through to the api |
 //! | [`delivery`] | every message arrives once and in order, whatever lies between |
 //! | [`presence`] | who is online, away or offline, as gateways tell it and as others see it |
@@ -14,12 +14,10 @@
 //! | [`events`] | every event reaches those who are entitled to it, and nobody else |
 //! | [`restart`] | crashes: of a streamer, of the whole launcher |
 //! | [`launcher`] | the program: what it starts, leaves behind and says when it cannot |
-//! | [`browser`] | two people in real browsers |
-//! | [`rest`], [`commit`] | the REST API; the group commit under races and faults |
-//! | [`launcher`] | the program: starts, stops, errors |
+//! | [`browser`] | people on the page, and frontends of another origin, in real browsers |
 //! | [`policies`] | what a gateway refuses, and what is answered to commands |
 //! | [`arrows`] | which crate may depend on which |
-//! | [`readme`] | the README's table of settings |
+//! | [`readme`] | the README's tables of settings and of the REST API |
 //! | [`support`] | what the tests are made of |
 #![allow(
     clippy::unwrap_used,

@@ -2,10 +2,12 @@
 //!
 //! | module | shows |
 //! |---|---|
+//! | [`away`] | who may begin a connection while the database is away |
 //! | [`doors`] | who may begin a connection: origins, addresses, users |
 //! | [`commands`] | what is answered to commands: good ones, malformed ones, too many |
 //! | [`tokens`] | tokens that run out, are replaced, or are taken back while a connection is open |
 
+mod away;
 mod commands;
 mod doors;
 mod tokens;

@@ -56,16 +56,16 @@ impl Gateway {
         assert_eq!(answers, [json!({"ok": null})]);
     }
 
-    /// Whether it is known.
-    async fn beat(&self) -> bool {
+    /// Which of its lives it is told to be in.
+    async fn beat(&self) -> i64 {
         let answers = batch(&self.rest, &[json!({"alive": {"gateway": self.id}})]).await;
-        answers[0]["ok"]["known"].as_bool().unwrap_or_else(|| panic!("{answers:?}"))
+        answers[0]["ok"]["epoch"].as_i64().unwrap_or_else(|| panic!("{answers:?}"))
     }
 
     /// Has the last heartbeat be so long ago.
     async fn silent_for(&self, store: &Store, time: Duration) -> Timestamp {
         let at = Timestamp::from_millis(Timestamp::now().millis() - time.as_millis() as i64);
-        let heard = doc! {"$set": {"at": DateTime::from_millis(at.millis()), "alive": true, "known": true}};
+        let heard = doc! {"$set": {"at": DateTime::from_millis(at.millis()), "alive": true}};
         let gateway = doc! {"_id": oid(self.id)};
         store.gateways().update_one(gateway, heard).upsert(true).await.unwrap();
         at

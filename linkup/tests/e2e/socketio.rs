@@ -1,4 +1,8 @@
 //! The edge as clients see it: the stock Socket.IO client, the plain WebSocket, and what passes through to the api.
+//!
+//! | module | shows |
+//! |---|---|
+//! | [`pass_through`] | what passes through to the api, and what does not |
 
 mod pass_through;
 

@@ -14,6 +14,7 @@
 //! | [`traffic`] | many senders at once, and the judgement of what arrived |
 //! | [`unlucky`] | a bus that loses things |
 //! | [`tap`] | a connection on which certain requests are counted |
+//! | [`turn`] | which tests may not run beside which |
 //! | [`cutter`] | a connection to MongoDB that breaks just before an answer |
 //! | [`node`] | scripts in Node.js |
 //! | [`nats_server`] | a real NATS server |
@@ -33,6 +34,7 @@ pub(crate) mod socket;
 pub(crate) mod stack;
 pub(crate) mod tap;
 pub(crate) mod traffic;
+pub(crate) mod turn;
 pub(crate) mod unlucky;
 
 use std::time::Duration;

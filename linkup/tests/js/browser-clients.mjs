@@ -1,22 +1,30 @@
 // A frontend of another origin in a real browser: the stock Socket.IO client with its default options, and a plain
 // WebSocket.
 //
-//   node browser-clients.mjs BASE_URL
+//   node browser-clients.mjs BASE_URL SECRET
 //
-// The frontend is at http://localhost:3000, which the gateway has to allow. Ends with status 0 if everything was as it
-// should be, and with 1 and the reason otherwise.
+// SECRET signs tokens that expire soon. The frontend is at http://localhost:3000, which the gateway has to allow. Ends
+// with status 0 if everything was as it should be, and with 1 and the reason otherwise.
 
 import { readFile } from "node:fs/promises";
-import { Relay, check, outage, person, rest, run, until, watch } from "./page.mjs";
+import { check, outage, person, rest, run, until, watch } from "./page.mjs";
+import { Relay } from "./relay.mjs";
+import { tokenFor } from "./token.mjs";
 
-const [baseUrl] = process.argv.slice(2);
+const [baseUrl, secret] = process.argv.slice(2);
 const FRONTEND = "http://localhost:3000";
+/** How long a token that expires is good, in seconds: for all that a busy machine does meanwhile. */
+const SHORT_S = 12;
 
-/** What the frontend's pages hold: the client, and the hook of its specification without React around it. */
+/**
+ * What the frontend's pages hold: the client, the hook of its specification without React around it, and a WebSocket without a
+ * library. With a newer token, the hook comes back with that one.
+ */
 const SCRIPT = `
-  globalThis.useSocket = (url, token) => {
+  globalThis.useSocket = (url, token, newer) => {
     const state = { isConnected: false, connects: [], reasons: [], refusals: [], transports: [], upgrades: [], events: [] };
-    const socket = io(url, { auth: { token } });
+    const fresh = (give) => give({ token: state.connects.length > 0 ? newer : token });
+    const socket = io(url, { auth: newer ? fresh : { token } });
     const engine = () => {
       state.transports.push(socket.io.engine.transport.name);
       socket.io.engine.on("upgrade", (transport) => state.upgrades.push(transport.name));
@@ -40,6 +48,13 @@ const SCRIPT = `
       markAsRead: (messageId, conversationId) => socket.emit("message:read", { messageId, conversationId }),
       typingIndicator: (conversationId, isTyping) => socket.emit("conversation:typing", { conversationId, isTyping }),
     };
+  };
+  globalThis.openPlain = (url, first) => {
+    const plain = { frames: [], closed: null, socket: new WebSocket(url) };
+    plain.socket.onopen = () => plain.socket.send(JSON.stringify(first));
+    plain.socket.onmessage = (event) => plain.frames.push(JSON.parse(event.data));
+    plain.socket.onclose = (event) => (plain.closed = event.code);
+    globalThis.plain = plain;
   };
 `;
 
@@ -137,20 +152,15 @@ async function isRefused(page, url) {
   }
 }
 
+const plainUrl = (url) => `${url.replace("http", "ws")}/ws`;
+const closed = (page) => page.evaluate(() => plain.closed);
+const frames = (page) => page.evaluate(() => plain.frames);
+const firstFrame = async (page, name) => (await frames(page)).find(([event]) => event === name);
+
 async function withoutALibrary(page, relay, ann, bob, conversation) {
-  await page.evaluate(() => {
-    globalThis.open = (url, first) => {
-      const plain = { frames: [], closed: null, socket: new WebSocket(url) };
-      plain.socket.onopen = () => plain.socket.send(JSON.stringify(first));
-      plain.socket.onmessage = (event) => plain.frames.push(JSON.parse(event.data));
-      plain.socket.onclose = (event) => (plain.closed = event.code);
-      globalThis.plain = plain;
-    };
-  });
-  const url = `${relay.base.replace("http", "ws")}/ws`;
-  const frames = () => page.evaluate(() => plain.frames);
-  const first = async (name) => (await frames()).find(([event]) => event === name);
-  await page.evaluate(([url, token]) => open(url, ["user:connect", { token }]), [url, ann.token]);
+  const url = plainUrl(relay.base);
+  const first = (name) => firstFrame(page, name);
+  await page.evaluate(([url, token]) => openPlain(url, ["user:connect", { token }]), [url, ann.token]);
   await until("a plain WebSocket connects", async () => first("connect"));
   const [, { pid, recovered }] = await first("connect");
   check(typeof pid === "string" && recovered === false, "a plain WebSocket connects and gets its pid");
@@ -163,20 +173,54 @@ async function withoutALibrary(page, relay, ann, bob, conversation) {
   const [, message, offset] = await first("message:new");
   check(message._id === answer.message._id && typeof offset === "string", "it receives, with the offset");
   relay.cut();
-  await until("it is cut", async () => (await page.evaluate(() => plain.closed)) !== null);
+  await until("it is cut", async () => (await closed(page)) !== null);
   await rest(baseUrl, bob.token, "POST", `/api/conversations/${conversation}/messages`, { content: "missed" });
   relay.mend();
-  await page.evaluate(([url, resume]) => open(url, ["resume", resume]), [url, { token: ann.token, pid, offset }]);
+  await page.evaluate(([url, resume]) => openPlain(url, ["resume", resume]), [url, { token: ann.token, pid, offset }]);
   await until("it is back", async () => first("message:new"));
   check((await first("connect"))[1].recovered === true, "it comes back with resume, and is recovered");
-  const missed = (await frames()).filter(([name]) => name === "message:new").map(([, { content }]) => content);
+  const missed = (await frames(page)).filter(([name]) => name === "message:new").map(([, { content }]) => content);
   check(missed.join() === "missed", "and gets what it missed and nothing else");
-  await page.evaluate(([url]) => open(url, ["user:connect", { token: "nonsense" }]), [url]);
-  await until("it is refused", async () => (await page.evaluate(() => plain.closed)) === 4401);
+  await page.evaluate(([url]) => openPlain(url, ["user:connect", { token: "nonsense" }]), [url]);
+  await until("it is refused", async () => (await closed(page)) === 4401);
   check((await first("connect_error"))[1].message === "Authentication error", "a bad token is told, and closed with 4401");
 }
 
-run(150_000, async (browser) => {
+/** Both clients on two pages, with one token that expires; those of the second page replace it in time. */
+async function expires(browser, ann, bob, conversation) {
+  const pages = [await frontend(browser, baseUrl), await frontend(browser, baseUrl)];
+  const [token, newer] = [SHORT_S, 600].map((seconds) => tokenFor(secret, ann.user, seconds));
+  for (const page of pages) {
+    await page.evaluate((all) => (globalThis.hook = useSocket(...all)), [baseUrl, token, newer]);
+    await page.evaluate((all) => openPlain(...all), [plainUrl(baseUrl), ["user:connect", { token }]]);
+    await until("the stock client connects", async () => (await state(page)).isConnected);
+    await until("the plain WebSocket connects", () => firstFrame(page, "connect"));
+  }
+  const [lost, kept] = pages;
+  const answer = await kept.evaluate((token) => hook.socket.timeout(20_000).emitWithAck("user:connect", { token }), newer);
+  check(answer.ok, "the stock client replaces its token");
+  await kept.evaluate((token) => plain.socket.send(JSON.stringify(["user:connect", { token }, 1])), newer);
+  await until("it is acknowledged", () => firstFrame(kept, "ack"));
+  check((await firstFrame(kept, "ack"))[1].ok, "and so does the plain WebSocket");
+
+  await until("the plain WebSocket is closed", async () => (await closed(lost)) !== null);
+  check((await closed(lost)) === 4401, "with its token a plain WebSocket ends, with 4401");
+  await until("the stock client comes back", async () => (await state(lost)).connects.length === 2);
+  const { reasons, connects, refusals } = await state(lost);
+  check(reasons.join() === "transport close", "with its token the stock client is cut off");
+  check(connects.join() === "false,true" && refusals.length === 0, "and with a newer one it comes back, recovered");
+
+  // All had the same token, and its time is up.
+  await rest(baseUrl, bob.token, "POST", `/api/conversations/${conversation}/messages`, { content: "still there?" });
+  const isIt = ({ content }) => content === "still there?";
+  for (const page of pages) await until("it arrives", async () => (await arrived(page, "message:new")).some(isIt));
+  await until("it arrives without a library", async () => (await frames(kept)).some(([, payload]) => isIt(payload)));
+  const still = await state(kept);
+  check(still.connects.join() === "false" && still.reasons.length === 0, "whoever replaced it stayed: the stock client");
+  check((await closed(kept)) === null, "and the plain WebSocket");
+}
+
+run(200_000, async (browser) => {
   const relay = await Relay.start(baseUrl);
   const [ann, bob] = await Promise.all([person("Ann"), person("Bob")].map((user) => rest(baseUrl, null, "POST", "/api/auth/register", user)));
   const { _id: conversation } = await rest(baseUrl, ann.token, "POST", "/api/conversations", { participants: [bob.user._id] });
@@ -186,6 +230,7 @@ run(150_000, async (browser) => {
   await talks(annPage, bobPage, ann, conversation);
   await recovers(relay, annPage, bobPage, bob, conversation);
   outage.now = true; // A closed WebSocket is an error to the console.
+  await expires(browser, ann, bob, conversation);
   await isRefused(await frontend(browser, baseUrl), baseUrl);
   await withoutALibrary(annPage, relay, ann, bob, conversation);
 });

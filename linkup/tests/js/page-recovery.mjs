@@ -5,8 +5,9 @@
 // In the end the gateway has to be restarted: the script prints a line that asks for it. Ends with status 0 if
 // everything was as it should be, and with 1 and the reason otherwise.
 
-import { Relay, check, conversationWith, find, messageWith, online, openPage, outage, person, register } from "./page.mjs";
+import { check, conversationWith, find, messageWith, online, openPage, outage, person, register } from "./page.mjs";
 import { rest, run, say, sees, seqs, testId, tokenOf, until } from "./page.mjs";
+import { Relay } from "./relay.mjs";
 
 const [baseUrl] = process.argv.slice(2);
 

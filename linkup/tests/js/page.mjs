@@ -1,6 +1,5 @@
 // What the scripts that drive the page in a real browser share.
 
-import net from "node:net";
 import { chromium } from "playwright-core";
 
 export const STEP_MS = 20_000;
@@ -132,47 +131,6 @@ export async function rest(baseUrl, token, method, path, body) {
 /** The token of whoever is signed in on a page. */
 export async function tokenOf(page) {
   return page.evaluate(() => JSON.parse(sessionStorage.getItem("linkup.session")).token);
-}
-
-/** A way to the server that can be cut: a TCP relay. */
-export class Relay {
-  #connections = new Set();
-  #server;
-  #cut = false;
-
-  static async start(baseUrl) {
-    const relay = new Relay();
-    const target = new URL(baseUrl);
-    relay.#server = net.createServer((near) => {
-      if (relay.#cut) {
-        near.destroy();
-        return;
-      }
-      const far = net.connect(Number(target.port), target.hostname);
-      for (const [from, to] of [[near, far], [far, near]]) {
-        relay.#connections.add(from);
-        from.pipe(to);
-        from.on("error", () => to.destroy());
-        from.on("close", () => {
-          to.destroy();
-          relay.#connections.delete(from);
-        });
-      }
-    });
-    await new Promise((resolve) => relay.#server.listen(0, "127.0.0.1", resolve));
-    relay.base = `http://127.0.0.1:${relay.#server.address().port}`;
-    return relay;
-  }
-
-  /** Breaks every connection, and lets no new one through until `mend`. */
-  cut() {
-    this.#cut = true;
-    for (const connection of this.#connections) connection.destroy();
-  }
-
-  mend() {
-    this.#cut = false;
-  }
 }
 
 /** Runs a script with a browser, within `overall` ms, and ends the process with what it came to. */

@@ -6,11 +6,15 @@
 // otherwise.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { io } from "socket.io-client";
+import { Relay } from "./relay.mjs";
+import { tokenFor } from "./token.mjs";
 
-const OVERALL_MS = 80_000;
+const STEP_MS = 20_000;
+const OVERALL_MS = 110_000;
+/** How long a token that expires is good, in seconds: for all that a busy machine does meanwhile. */
+const SHORT_S = 8;
 const [base, secret] = process.argv.slice(2);
 
 async function rest(method, path, token, body) {
@@ -26,16 +30,9 @@ async function register(name) {
   return rest("POST", "/api/auth/register", null, { name, email, password: "correct horse" });
 }
 
-function tokenFor(user, seconds) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const now = Math.floor(Date.now() / 1000);
-  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ userId: user.id, generation: 0, iat: now, exp: now + seconds })}`;
-  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
-}
-
 /** A socket that remembers what arrives, as the specification's hook makes it. */
-function open(auth) {
-  const socket = io(base, { auth, forceNew: true });
+function open(auth, url = base) {
+  const socket = io(url, { auth, forceNew: true });
   socket.arrived = [];
   socket.transports = [];
   socket.on("message:new", (message) => socket.arrived.push(message.content));
@@ -44,8 +41,25 @@ function open(auth) {
   return socket;
 }
 
+/** Waits until the socket connects. Fails with the reason if it is refused, or if that takes too long. */
+function connected(socket) {
+  return new Promise((resolve, reject) => {
+    let last = "nothing was said";
+    const late = setTimeout(() => reject(new Error(`not connected: ${last}`)), STEP_MS);
+    socket.once("connect", () => {
+      clearTimeout(late);
+      resolve();
+    });
+    socket.on("connect_error", (error) => {
+      last = error.message;
+      // A client that is refused stops trying; after an accident it goes on.
+      if (!socket.active) reject(error);
+    });
+  });
+}
+
 async function until(what, holds) {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + STEP_MS;
   while (!holds()) {
     assert.ok(Date.now() < deadline, `did not happen: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -59,9 +73,9 @@ function ok(what) {
 const say = (person, conversation, content) =>
   rest("POST", `/api/conversations/${conversation.id}/messages`, person.token, { content });
 
-async function upgrades(bob) {
-  const socket = open({ token: bob.token });
-  await once(socket, "connect");
+async function upgrades(bob, relay) {
+  const socket = open({ token: bob.token }, relay.base);
+  await connected(socket);
   assert.equal(socket.recovered, false);
   await until("the upgrade", () => socket.transports.length === 2);
   assert.deepEqual(socket.transports, ["polling", "websocket"]);
@@ -73,8 +87,8 @@ async function pollingOnly(ann, bob, conversation) {
   const socket = io(base, { auth: { token: bob.token }, forceNew: true, transports: ["polling"] });
   const arrived = [];
   socket.on("message:new", (message) => arrived.push(message.content));
-  await once(socket, "connect");
-  const answer = await socket.timeout(20_000).emitWithAck("message:send", {
+  await connected(socket);
+  const answer = await socket.timeout(STEP_MS).emitWithAck("message:send", {
     conversationId: conversation.id,
     content: "polled",
   });
@@ -86,22 +100,25 @@ async function pollingOnly(ann, bob, conversation) {
   ok("where no WebSocket is possible, polling does all of it");
 }
 
-/** Cuts the connection, as a network does that goes away. */
-async function cut(socket) {
+/** Has the connection end; `mend` lets the client come back. */
+async function cut(socket, relay, how) {
   const gone = once(socket, "disconnect");
-  socket.io.engine.close();
+  if (how === "in order") socket.io.engine.close();
+  else relay.cut();
   await gone;
 }
 
-async function recovers(socket, ann, conversation) {
+async function recovers(socket, relay, ann, conversation) {
   const before = socket.arrived.length;
-  for (const round of [1, 2, 3]) {
-    // The first time there was no event yet from which to go on.
-    const back = once(socket, "connect");
-    await cut(socket);
+  // The first time there was no event yet from which to go on.
+  for (const [index, how] of ["without a word", "in order", "without a word"].entries()) {
+    const round = index + 1;
+    await cut(socket, relay, how);
+    const back = connected(socket);
     await say(ann, conversation, `missed ${round}`);
+    relay.mend();
     await back;
-    assert.equal(socket.recovered, true, `round ${round}`);
+    assert.equal(socket.recovered, true, `round ${round}, ${how}`);
     await until("the missed message arrives", () => socket.arrived.length >= before + 2 * round - 1);
     await say(ann, conversation, `live ${round}`);
     await until("the next message arrives", () => socket.arrived.length >= before + 2 * round);
@@ -111,54 +128,67 @@ async function recovers(socket, ann, conversation) {
   ok("after each cut it has what it missed, once and in order, and is told that it is recovered");
 }
 
-async function startsAfresh(bob) {
-  const socket = open({ token: bob.token });
-  await once(socket, "connect");
-  const back = once(socket, "connect");
+async function startsAfresh(bob, relay) {
+  const socket = open({ token: bob.token }, relay.base);
+  await connected(socket);
   // As a client that comes back with something that no server of ours ever gave.
   socket._pid = "made.up.pid";
-  await cut(socket);
+  await cut(socket, relay, "without a word");
+  const back = connected(socket);
+  relay.mend();
   await back;
   assert.equal(socket.recovered, false);
   socket.close();
   ok("with a pid that is not good the client starts afresh, and is told so");
 }
 
-async function expires(bob) {
-  const socket = open((give) => give({ token: tokenFor(bob.user, 2) }));
-  await once(socket, "connect");
-  const [reason] = await once(socket, "disconnect");
+/** Three clients with one token that expires: one has a newer one by then, one renews it in time, one does neither. */
+async function expires(ann, bob, conversation) {
+  const token = tokenFor(secret, bob.user, SHORT_S);
+  const newer = tokenFor(secret, bob.user, 600);
+  let first = true;
+  const reopened = open((give) => give({ token: first ? token : newer }));
+  const [renewed, stale] = [open({ token }), open({ token })];
+  await Promise.all([reopened, renewed, stale].map(connected));
+  first = false;
+  const reasons = [];
+  renewed.on("disconnect", (reason) => reasons.push(reason));
+  const ended = once(reopened, "disconnect");
+  const back = ended.then(() => connected(reopened));
+  const refused = Promise.all([once(stale, "disconnect"), once(stale, "connect_error")]);
+
+  const answer = await renewed.timeout(STEP_MS).emitWithAck("user:connect", { token: newer });
+  assert.deepEqual(answer, { ok: true });
+  const [reason] = await ended;
   assert.equal(reason, "transport close");
-  await once(socket, "connect");
-  assert.equal(socket.recovered, true);
+  await back;
+  assert.equal(reopened.recovered, true);
   ok("when its token expires the client is cut off, and comes back by itself with a newer one");
 
-  const answer = await socket.timeout(20_000).emitWithAck("user:connect", { token: tokenFor(bob.user, 600) });
-  assert.equal(answer.ok, true);
-  let cutOff = false;
-  socket.once("disconnect", () => (cutOff = true));
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
-  assert.equal(cutOff, false, "the newer token counts");
-  socket.close();
-  ok("a token that is replaced in time does not end the connection");
-
-  const stale = open({ token: tokenFor(bob.user, 2) });
-  await once(stale, "connect");
-  const [error] = await once(stale, "connect_error");
+  const [, [error]] = await refused;
   assert.equal(error.message, "Authentication error");
   assert.equal(stale.active, false, "the client must not try again");
   ok("a client without a newer token is refused for good");
+
+  // Both others had the same token, and its time is up.
+  await say(ann, conversation, "still there?");
+  await until("the message arrives", () => renewed.arrived.includes("still there?"));
+  assert.deepEqual(reasons, []);
+  renewed.close();
+  reopened.close();
+  ok("a token that is replaced in time does not end the connection");
 }
 
 async function main() {
   const [ann, bob] = await Promise.all([register("Ann"), register("Bob")]);
   const conversation = await rest("POST", "/api/conversations", ann.token, { participants: [bob.user.id] });
-  const socket = await upgrades(bob);
-  await recovers(socket, ann, conversation);
+  const relay = await Relay.start(base);
+  const socket = await upgrades(bob, relay);
+  await recovers(socket, relay, ann, conversation);
   socket.close();
   await pollingOnly(ann, bob, conversation);
-  await startsAfresh(bob);
-  await expires(bob);
+  await startsAfresh(bob, relay);
+  await expires(ann, bob, conversation);
 }
 
 setTimeout(() => {

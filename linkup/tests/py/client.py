@@ -1,19 +1,21 @@
 """The python-socketio client talks to a running LinkUp, with its default options: polling first, then WebSocket.
 
-    python3 client.py BASE TOKEN NEWER_TOKEN CONVERSATION
+    python3 client.py BASE TOKEN EXPIRY NEWER_TOKEN CONVERSATION
 
-TOKEN expires soon. The client refreshes it by `user:connect` with NEWER_TOKEN, sends with an acknowledgement and receives; then
-somebody has to cut its connection, and to say "after the cut" once it has come back. Ends with status 0 if everything was as
+TOKEN expires soon, in the second EXPIRY of the Unix epoch. The client refreshes it by `user:connect` with NEWER_TOKEN, and is
+still served when the first one has expired: it sends with an acknowledgement and receives before and after. Then somebody has to
+cut its connection, and to say "after the cut" once it has come back. Ends with status 0 if everything was as
 it should be.
 """
 
 import queue
 import sys
+import time
 
 import socketio
 
 PATIENCE = 30
-base, token, newer_token, conversation = sys.argv[1:]
+base, token, expiry, newer_token, conversation = sys.argv[1:]
 
 arrived = queue.Queue()
 connects = queue.Queue()
@@ -34,6 +36,13 @@ def wait_for(content):
     while True:
         if arrived.get(timeout=PATIENCE)["content"] == content:
             return
+
+
+def talk(content):
+    """Sends with an acknowledgement, and receives."""
+    answer = client.call("message:send", {"conversationId": conversation, "content": content}, timeout=PATIENCE)
+    assert answer["ok"] is True and answer["message"]["content"] == content, answer
+    wait_for(content)
 
 
 def refused():
@@ -59,9 +68,11 @@ assert client.transport() == "websocket", client.transport()
 
 answer = client.call("user:connect", {"token": newer_token}, timeout=PATIENCE)
 assert answer["ok"] is True, answer
-answer = client.call("message:send", {"conversationId": conversation, "content": "from Python"}, timeout=PATIENCE)
-assert answer["ok"] is True and answer["message"]["content"] == "from Python", answer
-wait_for("from Python")
+talk("from Python")
+
+time.sleep(max(0, int(expiry) + 1.5 - time.time()))
+talk("with the newer token")
+assert client.connected and connects.empty(), "it was cut off when the first token expired"
 print("connected, sent and received", flush=True)
 
 connects.get(timeout=PATIENCE)

@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
-use protocol::command::{HEARTBEAT_INTERVAL_SECS, HEARTBEAT_TIMEOUT_SECS};
+use protocol::command::HEARTBEAT_TIMEOUT_SECS;
 use protocol::{Id, Timestamp};
 use rustc_hash::FxHashSet;
 use serde::Deserialize;
@@ -22,9 +22,6 @@ use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
 
 /// How many users of a silent gateway are taken for offline at once.
 const BATCH: usize = 256;
-/// How far a heartbeat may be off its time, and still be the one after the last.
-const LATENESS: Duration = Duration::from_secs(2);
-
 /// What a sweep has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -63,25 +60,21 @@ impl Store {
         self.database().collection(name::GATEWAYS)
     }
 
-    /// Notes that a gateway lives. False if it was not known, or taken for dead: then it has to tell everybody's presence
-    /// again. One command, two where the same gateway is new to two nodes at once.
+    /// Notes that a gateway lives, and tells which of its lives this is: another number whenever it was not known, or was taken for
+    /// dead meanwhile. Then it has to tell everybody's presence again. One command, two where the same gateway is new to two
+    /// nodes at once.
     ///
-    /// The answer may be lost on its way, and the gateway ask again. So that it learns of a no all the same, the no is repeated
-    /// until it asks as it does when all is well: one interval later.
+    /// The answer may be lost on its way, and the gateway ask again: it is told the same then.
     ///
     /// # Errors
     ///
     /// [`StoreError`]. Doing it again is harmless.
-    pub async fn beat(&self, gateway: Id) -> Result<bool, StoreError> {
-        let interval = Duration::from_secs(HEARTBEAT_INTERVAL_SECS);
-        let since = doc! {"$subtract": ["$$NOW", "$at"]};
-        let in_time = doc! {"$and": [
-            {"$gte": [since.clone(), millis(interval.saturating_sub(LATENESS))]},
-            {"$lte": [since, millis(interval + LATENESS)]},
-        ]};
-        let is = |field: &str| doc! {"$eq": [field, true]};
-        let known = doc! {"$and": [is("$alive"), {"$or": [is("$known"), in_time]}]};
-        let beat = doc! {"$set": {"known": known, "at": "$$NOW", "alive": true}};
+    pub async fn beat(&self, gateway: Id) -> Result<i64, StoreError> {
+        let goes_on = doc! {"$and": [{"$eq": ["$alive", true]}, {"$isNumber": "$epoch"}]};
+        // The time, so that a gateway whose document was removed meanwhile does not begin with a number that it had before.
+        let next = doc! {"$max": [{"$add": ["$epoch", 1]}, {"$toLong": "$$NOW"}]};
+        let epoch = doc! {"$cond": [goes_on, "$epoch", next]};
+        let beat = doc! {"$set": {"epoch": epoch, "at": "$$NOW", "alive": true}};
         let gateways = self.gateways();
         let ask = async || {
             let asked = gateways
@@ -94,7 +87,7 @@ impl Store {
             Err(error) if error.is_duplicate() => ask().await?,
             result => result?,
         };
-        Ok(document.is_some_and(|document| document.get_bool("known").unwrap_or_default()))
+        Ok(document.and_then(|document| document.get_i64("epoch").ok()).unwrap_or_default())
     }
 
     /// Has the users of gateways that have been silent for [`HEARTBEAT_TIMEOUT_SECS`] be offline there, and removes what is left of
@@ -150,7 +143,6 @@ impl Store {
             let document = doc! {
                 "at": {"$ifNull": ["$at", "$$NOW"]},
                 "alive": {"$ifNull": ["$alive", false]},
-                "known": {"$ifNull": ["$known", false]},
             };
             doc! {"q": {"_id": oid(id)}, "u": [{"$set": document}], "upsert": true}
         });
@@ -164,7 +156,7 @@ impl Store {
     async fn sweep(&self, gateway: &Gateway, swept: &mut Swept) -> Result<(), StoreError> {
         // From here on its next heartbeat is told that it was taken for dead.
         let silent = doc! {"_id": oid(gateway.id), "$expr": is_silent()};
-        let dead = doc! {"$set": {"alive": false, "known": false}};
+        let dead = doc! {"$set": {"alive": false}};
         if bounded(self.gateways().update_one(silent, dead)).await?.matched_count == 0 {
             return Ok(());
         }

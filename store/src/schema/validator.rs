@@ -209,9 +209,9 @@ fn presence() -> Document {
 
 fn gateways() -> Document {
     object(
-        &["at", "alive", "known"],
+        &["at", "alive"],
         &[],
-        doc! {"_id": a("objectId"), "at": a("date"), "alive": a("bool"), "known": a("bool")},
+        doc! {"_id": a("objectId"), "at": a("date"), "alive": a("bool"), "epoch": a("long")},
     )
 }
 

@@ -119,6 +119,7 @@ impl Addresser {
             }
             Text::Now(text) => Some(text),
             Text::Same => beside.texts.get(&change.id).map(String::as_str),
+            Text::Overtaken => return,
         };
         let Some(text) = text else { return skip("message", change.id) };
         let sender = self.cache.users.get(&change.sender);
@@ -131,7 +132,7 @@ impl Addresser {
             return skip("conversation", read.conversation);
         };
         let time = emitter.clock.time;
-        if let Some(recipients) = self.receipts.recipients(read, &conversation.participants, time) {
+        if let Some(recipients) = self.receipts.recipients(read, conversation, time) {
             emitter.emit(event::MESSAGE_READ, recipients, |clock| render::read(read, clock));
         }
     }
@@ -168,8 +169,12 @@ impl Addresser {
             return;
         }
         let Some(summary) = self.cache.users.get(&id) else { return skip("user", id) };
-        let recipients = beside.audience_of(id).collect();
-        emitter.emit(event::USER_STATUS, recipients, |clock| render::status(id, summary, clock));
+        let (whole, partly) = beside.audience_of(id);
+        emitter
+            .emit(event::USER_STATUS, whole, |clock| render::status(id, summary, summary.last_seen, clock));
+        if !partly.is_empty() {
+            emitter.emit(event::USER_STATUS, partly, |clock| render::status(id, summary, None, clock));
+        }
     }
 
     fn membership(&mut self, membership: Membership, emitter: &mut Emitter<'_>) {

@@ -1,21 +1,37 @@
 //! What a batch needs that no cache can keep: loaded for each batch, as of its last change.
 
+use std::sync::Arc;
+
 use mongodb::bson::doc;
 use protocol::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
 use store::name;
 use store::stream::StreamError;
 
-use crate::audience;
+use crate::audience::{self, Audience};
 use crate::change::raw::{id, optional_str};
 use crate::change::{Change, Kind, Text};
 use crate::past::Past;
+
+/// Marks edits of which the text is not known and that are followed by another change of the same message: what it says at the
+/// end of the batch may be what only a later edit said, or nothing after a deletion.
+pub(super) fn mark_overtaken(changes: &mut [Change<'_>]) {
+    let mut later: FxHashSet<Id> = FxHashSet::default();
+    for change in changes.iter_mut().rev() {
+        if let Kind::MessageChanged(change) = &mut change.kind
+            && !later.insert(change.id)
+            && change.text == Text::Same
+        {
+            change.text = Text::Overtaken;
+        }
+    }
+}
 
 /// What is loaded for one batch.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
     /// Whom to tell what each user does, who came or went.
-    pub(super) audiences: FxHashMap<Id, Vec<Id>>,
+    pub(super) audiences: FxHashMap<Id, Audience>,
     /// What messages say that were edited to say what they said before.
     pub(super) texts: FxHashMap<Id, String>,
 }
@@ -60,9 +76,43 @@ impl Beside {
         Ok(())
     }
 
-    /// The user and everybody who is to be told what they do.
-    pub(super) fn audience_of(&self, user: Id) -> impl Iterator<Item = Id> {
-        let others = self.audiences.get(&user).into_iter().flatten().copied();
-        std::iter::once(user).chain(others.filter(move |other| *other != user))
+    /// The user and everybody who is to be told all that they do; and those who are not to know when that was.
+    pub(super) fn audience_of(&self, user: Id) -> (Arc<[Id]>, Arc<[Id]>) {
+        let nobody = Audience::default();
+        let Audience { whole, partly } = self.audiences.get(&user).unwrap_or(&nobody);
+        let others = |all: &[Id]| -> Vec<Id> { all.iter().copied().filter(|other| *other != user).collect() };
+        ([vec![user], others(whole)].concat().into(), others(partly).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Timestamp;
+
+    use super::*;
+    use crate::change::MessageChange;
+
+    #[test]
+    fn an_edit_without_its_text_is_not_told_where_the_message_changes_again() {
+        let [message, other] = [1, 2].map(|n| Id::from_bytes([n; 12]));
+        let at = Timestamp::from_millis(0);
+        let change = |id, text| {
+            let change = MessageChange { id, conversation: id, seq: 1, sender: id, created_at: at, at, text };
+            Change { time: 1, kind: Kind::MessageChanged(change) }
+        };
+        let mut changes = [
+            change(message, Text::Same),
+            change(message, Text::Now("new")),
+            change(message, Text::Same),
+            change(message, Text::Deleted),
+            change(other, Text::Same),
+        ];
+        mark_overtaken(&mut changes);
+        let texts = changes.iter().map(|change| match &change.kind {
+            Kind::MessageChanged(change) => change.text,
+            other => panic!("{other:?}"),
+        });
+        let expected = [Text::Overtaken, Text::Now("new"), Text::Overtaken, Text::Deleted, Text::Same];
+        assert_eq!(texts.collect::<Vec<_>>(), expected);
     }
 }

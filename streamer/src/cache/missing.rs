@@ -9,6 +9,7 @@ use store::stream::{StreamError, snapshot};
 
 use super::{Activity, Cache, Conversation, Summary, keep};
 use crate::change::{Change, Kind, Text};
+use crate::render::{members_named, named};
 
 /// The fields of a conversation that are cached.
 pub(crate) const CONVERSATION_FIELDS: [&str; 9] = [
@@ -47,13 +48,14 @@ impl Cache {
     pub(crate) fn note_missing(&self, change: &Change<'_>, missing: &mut Missing) {
         let (conversation, users): (Option<Id>, &[Id]) = match &change.kind {
             Kind::Message(message) => (Some(message.conversation), std::slice::from_ref(&message.sender)),
+            Kind::MessageChanged(change) if change.text == Text::Overtaken => (None, &[]),
             Kind::MessageChanged(change) if change.text == Text::Deleted => (Some(change.conversation), &[]),
             Kind::MessageChanged(change) => (Some(change.conversation), std::slice::from_ref(&change.sender)),
             Kind::Read(read) => (Some(read.conversation), &[]),
-            Kind::ConversationMade(_, made) => (None, &made.participants),
-            Kind::ConversationChanged(id, change) => (Some(*id), &change.participants),
+            Kind::ConversationMade(_, made) => (None, named(&made.participants)),
+            Kind::ConversationChanged(id, change) => (Some(*id), named(&change.participants)),
             Kind::UserChanged(user, change) if change.is_presence() => (None, std::slice::from_ref(user)),
-            Kind::ActivityMade(_, made) => (None, &made.participants),
+            Kind::ActivityMade(_, made) => (None, members_named(made)),
             Kind::Membership(membership) => {
                 if !self.activities.contains_key(&membership.activity) {
                     missing.activities.insert(membership.activity);
@@ -90,7 +92,7 @@ impl Cache {
             keep(&mut self.activities, &document, Activity::parse);
         }
         for activity in missing.populated.iter().filter_map(|id| self.activities.get(id)) {
-            let unknown = activity.participants.iter().filter(|user| !self.users.contains_key(user));
+            let unknown = members_named(activity).iter().filter(|user| !self.users.contains_key(user));
             missing.users.extend(unknown);
         }
         let fields = ["name", "avatar", "status", "lastSeen"];

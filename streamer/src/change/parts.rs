@@ -40,6 +40,8 @@ pub(crate) enum Text<'a> {
     Now(&'a str),
     /// What it said before: MongoDB tells only what really changed.
     Same,
+    /// What it said before, and something else by now: a later change of the same batch tells what.
+    Overtaken,
     /// Nothing: it was deleted.
     Deleted,
 }

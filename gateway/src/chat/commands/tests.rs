@@ -9,7 +9,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use protocol::Clock;
 use protocol::command::{Answer, Answers, Batch, Command};
+use protocol::recovery::Recovery;
 use protocol::token::Tokens;
 use serde_json::{Value, json};
 use service::client_address::TrustedProxies;
@@ -23,7 +25,7 @@ use crate::api_client::ApiClient;
 use crate::config::Limits;
 use crate::http::{Cors, Edge, Origins, Proxy};
 use crate::nodes::Nodes;
-use crate::transport::{Config, Wire};
+use crate::transport::{Application as _, Config, Wire};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -227,4 +229,51 @@ async fn one_command_too_many_is_refused_and_who_does_not_stop_is_closed() {
     world.say(&client, "user:status", &status, Some(1));
     let [frame] = &client.0.drain()[..] else { panic!("one frame") };
     assert_eq!((frame[0], u16::from_be_bytes([frame[2], frame[3]])), (0x88, close::TOO_MANY));
+}
+
+#[tokio::test]
+async fn a_user_connects_and_comes_back_only_so_often() {
+    let mut world = world(Limits::default()).await;
+    let (ada, bob) = (Id::mint(), Id::mint());
+    let mut connect = |user| {
+        let token = world.chat.tokens.sign(user, 0, MINUTE).unwrap();
+        let pid = Recovery::begin(Clock::ZERO).pid(&world.chat.tokens, user).unwrap();
+        let socket = Socket::detached(Wire::Plain, Config::default()).unwrap();
+        let session = world.chat.connect(&socket, &json!({ "token": token, "pid": pid }).to_string());
+        let resumes = world.hub.try_recv().ok().map(|told| match told {
+            hub::Command::Open { resume, .. } => resume.is_some(),
+            told => panic!("{told:?}"),
+        });
+        assert_eq!(session.is_some(), resumes.is_some());
+        (resumes, socket)
+    };
+    let mut before = Vec::new();
+    // Some become possible again meanwhile.
+    let refused = loop {
+        match connect(ada) {
+            (Some(resumes), _) => before.push(resumes),
+            (None, socket) => break socket,
+        }
+        assert!(before.len() < 1_000);
+    };
+    assert!(before.len() >= 100);
+    assert_eq!(before.iter().position(|resumes| !resumes).map(|first| first >= 30), Some(true));
+    let [frame] = &refused.drain()[..] else { panic!("one frame") };
+    assert_eq!((frame[0], u16::from_be_bytes([frame[2], frame[3]])), (0x88, close::TOO_MANY));
+    assert_eq!(connect(bob).0, Some(true), "somebody else");
+}
+
+#[tokio::test]
+async fn whoever_sends_too_much_at_once_is_refused() {
+    let rate = Rate { count: 100, per: Duration::from_secs(60 * 60) };
+    let world = world(Limits { command_rate_per_user: rate, ..Limits::default() }).await;
+    let client = client(Id::mint());
+    let large = json!({ "conversationId": Id::mint(), "content": "x".repeat(60_000) });
+    for _ in 0..3 {
+        assert_eq!(world.ask(&client, "message:send", &large).await["ok"], true);
+    }
+    let answer = world.ask(&client, "message:send", &large).await;
+    assert_eq!(answer["error"]["code"], "too_many_requests", "{answer}");
+    let typing = json!({ "conversationId": Id::mint(), "isTyping": true });
+    assert_eq!(world.ask(&client, "conversation:typing", &typing).await["ok"], true);
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use protocol::Id;
 use protocol::bus::{Typing, Uplink};
-use protocol::code::close;
+use protocol::code::{close, text};
 
 use super::members::Member;
 use super::{Command, Hub, Resume, metrics};
@@ -22,12 +22,15 @@ impl Hub {
             Command::Vouched { socket, user } => {
                 if let Some(member) = self.member(user, socket) {
                     member.vouched();
+                    let generation = member.generation;
+                    self.end_sessions(user, generation);
                     self.admit(user);
                 }
             }
             Command::Refreshed { socket, user, generation } => {
                 if let Some(member) = self.member(user, socket) {
                     member.refreshed(generation);
+                    self.end_sessions(user, generation);
                 }
             }
             Command::Status { socket, user, presence } => {
@@ -49,11 +52,18 @@ impl Hub {
     }
 
     fn open(&mut self, user: Id, mut member: Member, resume: Option<Resume>) {
-        if let Some(Resume { recovery, .. }) = resume {
-            self.replace(user, recovery.session);
+        if self.users.get(&user).is_some_and(|entry| member.is_older_than(entry.generation)) {
+            metrics::METRICS.dismissed_ended.inc();
+            return member.socket.dismiss(text::AUTHENTICATION_ERROR);
         }
-        let sockets = self.users.get(&user).map_or(0, |entry| entry.members.len());
-        if sockets >= self.settings.connections_per_user {
+        let session = resume.map(|resume| resume.recovery.session);
+        if let Some(session) = session {
+            self.replace_pending(user, session, member.generation);
+        }
+        let earlier = self.users.get(&user).map_or(&[][..], |entry| &entry.members);
+        // The one that this one will replace does not count.
+        let is_comeback = session.is_some_and(|session| earlier.iter().any(|earlier| earlier.is_of(session)));
+        if earlier.len() - usize::from(is_comeback) >= self.settings.connections_per_user {
             METRICS.refused(Policy::UserConnections);
             return member.socket.close(close::TOO_MANY, "too many connections of one user");
         }
@@ -67,13 +77,32 @@ impl Hub {
         entry.add(member);
     }
 
-    /// A client comes back: its earlier connection is closed, or it would be told on both.
-    fn replace(&mut self, user: Id, session: Id) {
+    /// A client comes back: what it tried before, and was not let in yet, is over. A connection that was let in stays until
+    /// the newcomer is, as the newcomer's token may be no good any more.
+    fn replace_pending(&mut self, user: Id, session: Id, generation: i64) {
         let Some(entry) = self.users.get(&user) else { return };
-        let earlier = entry.members.iter().find(|member| member.is_of(session));
-        if let Some(socket) = earlier.map(|member| member.socket.id()) {
+        let is_over = |member: &&Member| {
+            member.is_of(session) && !member.is_admitted() && member.generation <= generation
+        };
+        if let Some(socket) = entry.members.iter().find(is_over).map(|member| member.socket.id()) {
+            self.replace(user, socket);
+        }
+    }
+
+    /// Closes the earlier connection of a client that has come back.
+    fn replace(&mut self, user: Id, socket: u64) {
+        self.remove(user, socket, |socket| {
             metrics::METRICS.replaced.inc();
-            self.remove(user, socket, |socket| socket.close(close::REPLACED, "connected again"));
+            socket.close(close::REPLACED, "connected again");
+        });
+    }
+
+    /// Tokens of earlier generations are no good any more: their sockets are turned away, and more are not taken.
+    pub(super) fn end_sessions(&mut self, user: Id, generation: i64) {
+        let Some(entry) = self.users.get_mut(&user) else { return };
+        if entry.generation < generation {
+            entry.generation = generation;
+            self.dismiss(user, Some(generation));
         }
     }
 
@@ -81,14 +110,22 @@ impl Hub {
         self.users.get_mut(&user)?.find(socket)
     }
 
-    /// Admits the sockets of a user that are ready.
+    /// Admits the sockets of a user that are ready. Each replaces those that its client had before it.
     pub(super) fn admit(&mut self, user: Id) {
         let position = self.link.position();
         let Some(entry) = self.users.get_mut(&user) else { return };
-        for member in entry.members.iter_mut().filter(|member| member.is_ready()) {
+        let mut replaced = Vec::new();
+        for index in 0..entry.members.len() {
+            let (earlier, rest) = entry.members.split_at_mut(index);
+            let Some(member) = rest.first_mut().filter(|member| member.is_ready()) else { continue };
+            if let Some(session) = member.session {
+                let earlier = earlier.iter().filter(|earlier| earlier.is_of(session));
+                replaced.extend(earlier.map(|earlier| earlier.socket.id()));
+            }
             member.admit(&self.settings.tokens, user, position);
         }
         self.appraise(user);
+        replaced.into_iter().for_each(|socket| self.replace(user, socket));
     }
 
     /// Forgets a socket, if it is (still) there, with a last word to it.

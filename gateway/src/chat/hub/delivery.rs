@@ -71,7 +71,7 @@ impl Hub {
             }
             Content::SessionsEnded { generation } => {
                 for user in recipients {
-                    self.dismiss(user, Some(generation));
+                    self.end_sessions(user, generation);
                 }
             }
             Content::UserGone => recipients.into_iter().for_each(|user| self.dismiss(user, None)),
@@ -79,7 +79,7 @@ impl Hub {
     }
 
     /// Turns away the sockets of a user whose token is of an earlier generation, or all of them.
-    fn dismiss(&mut self, user: Id, before: Option<i64>) {
+    pub(super) fn dismiss(&mut self, user: Id, before: Option<i64>) {
         let (counter, text) = match before {
             Some(_) => (&metrics::METRICS.dismissed_ended, text::AUTHENTICATION_ERROR),
             None => (&metrics::METRICS.dismissed_gone, text::USER_NOT_FOUND),

@@ -12,7 +12,7 @@ use protocol::token::Tokens;
 use protocol::{Clock, Id};
 
 use super::{Resume, metrics::METRICS};
-use crate::transport::{Admission, Event, Socket};
+use crate::transport::{Admission, Admitted, Event, Socket};
 
 /// An offset that lies further ahead than this, in seconds, is none of this database's: its client would be told nothing until
 /// then. A streamer that has to read again what another one has read already is never so far behind.
@@ -47,9 +47,9 @@ pub(super) struct Member {
     /// Everything up to here was given, or kept to be given, or is not owed.
     seen: Clock,
     /// See [`protocol::token::Claims::generation`].
-    generation: i64,
+    pub(super) generation: i64,
     /// The session for recovery, from the beginning if it comes back, otherwise since it was admitted.
-    session: Option<Id>,
+    pub(super) session: Option<Id>,
     /// `admitted`, for the application.
     flag: Arc<AtomicBool>,
     /// Of one that comes back and is not admitted yet. Always there while it is [`Stage::Resuming`].
@@ -219,26 +219,40 @@ impl Member {
 
     /// Lets it in, and gives it what it missed. `position` is where the stream has come to, if that is certain.
     pub(super) fn admit(&mut self, tokens: &Tokens, user: Id, position: Option<Clock>) {
-        let comeback = self.comeback.take();
-        let recovery = match &comeback {
-            Some(comeback) => comeback.recovery,
-            None => {
-                // What came while it waited was there to be read before it was connected.
-                self.seen = self.seen.max(position.unwrap_or(Clock::ZERO));
-                Recovery::begin(self.seen)
-            }
-        };
-        self.session = Some(recovery.session);
         self.admitted = true;
         // First the flag: the client may send as soon as it reads that it is connected.
         self.flag.store(true, Ordering::Relaxed);
-        let pid = recovery.pid(tokens, user);
-        self.socket.admit(Admission { pid: pid.as_deref(), recovered: comeback.is_some() });
-        if let Some(comeback) = comeback {
-            METRICS.recoveries.inc();
-            METRICS.recovered_events.inc_by(comeback.missed.len() as u64);
-            self.socket.catch_up(&comeback.missed);
+        if self.recover(tokens, user) {
+            return;
         }
+        // What came while it waited was there to be read before it was connected.
+        self.seen = self.seen.max(position.unwrap_or(Clock::ZERO));
+        let recovery = Recovery::begin(self.seen);
+        self.session = Some(recovery.session);
+        let pid = recovery.pid(tokens, user);
+        self.socket.admit(Admission { pid: pid.as_deref(), recovered: false });
+    }
+
+    /// Lets it in with what it missed. False if it does not come back, or too much waits for others who did.
+    fn recover(&mut self, tokens: &Tokens, user: Id) -> bool {
+        let Some(Comeback { recovery, missed, .. }) = self.comeback.take().map(|comeback| *comeback) else {
+            return false;
+        };
+        let pid = recovery.pid(tokens, user);
+        let admission = Admission { pid: pid.as_deref(), recovered: true };
+        match self.socket.admit_with(admission, &missed) {
+            Admitted::Yes => {
+                METRICS.recoveries.inc();
+                METRICS.recovered_events.inc_by(missed.len() as u64);
+            }
+            Admitted::NoRoom => {
+                METRICS.recoveries_failed.inc();
+                return false;
+            }
+            // Its end will be told.
+            Admitted::Gone => {}
+        }
+        true
     }
 }
 
@@ -248,6 +262,9 @@ pub(super) struct User {
     pub(super) members: Vec<Member>,
     /// What the user was last said to be; `None` while no socket is admitted.
     pub(super) told: Option<Presence>,
+    /// Tokens of earlier generations are known to be no good any more, because the api has vouched for one of this, or the
+    /// streamer has told so.
+    pub(super) generation: i64,
 }
 
 impl User {
@@ -275,10 +292,33 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::{Config, Wire};
+
+    #[test]
+    fn who_comes_back_when_too_much_waits_for_others_begins_anew() {
+        let at = |time| Clock { time, change: 0, event: 0 };
+        let (tokens, user) = (Tokens::new(&[7; 32]), Id::mint());
+        for (backlog_total, recovered) in [(10_000, true), (100, false)] {
+            let config = Config { backlog_total, ..Config::default() };
+            let socket = Socket::detached(Wire::Plain, config).unwrap();
+            let recovery = Recovery::begin(Clock::ZERO);
+            let resume = Resume { recovery, from: Clock::ZERO };
+            let mut member = Member::new(socket.clone(), 0, Some(resume), Arc::default());
+            member.catch_up(at(1), &Event::new("[\"missed\"]".into()), 10, 10_000);
+            assert!(member.registered(at(2), true));
+            member.admit(&tokens, user, Some(at(2)));
+            assert_eq!(member.is_of(recovery.session), recovered);
+            let frames: Vec<_> =
+                socket.drain().iter().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
+            assert_eq!(frames.len(), if recovered { 2 } else { 1 }, "{frames:?}");
+            assert!(frames[0].contains(&format!("\"recovered\":{recovered}")), "{frames:?}");
+            assert!(member.is_admitted() && member.take(at(3), &Event::new("[\"next\"]".into()), 8, 0));
+        }
+    }
 
     #[test]
     fn what_is_kept_for_a_socket_and_a_user_is_small() {
         assert!(size_of::<Member>() <= 96, "{}", size_of::<Member>());
-        assert!(size_of::<(Id, User)>() <= 48, "{}", size_of::<(Id, User)>());
+        assert!(size_of::<(Id, User)>() <= 56, "{}", size_of::<(Id, User)>());
     }
 }

@@ -1,6 +1,13 @@
 //! The hub with in-memory sockets and a streamer that the tests play.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`world`] | the hub without a network, its clients and its streamer |
+//! | [`replaced`] | which connections go because of another one |
+//! | [`random`] | whatever order things come in and whatever is lost, every client gets everything once and in order |
 
 mod random;
+mod replaced;
 mod world;
 
 use protocol::bus::{Content, Downlink, Typing};
@@ -272,24 +279,6 @@ fn ended_sessions_and_deleted_users_lose_their_sockets_pending_or_not() {
     good.read();
     assert_eq!((good.recovered, good.closed), (Some(false), Some(close::UNAUTHORIZED)));
     assert!(world.hub.users.is_empty() && world.streamer.registered.is_empty());
-}
-
-#[test]
-fn a_client_that_comes_back_replaces_its_earlier_connection() {
-    let mut world = World::with(64 << 10, 2);
-    let ada = Id::mint();
-    let (mut earlier, mut other) = (world.connect(ada, None), world.connect(ada, None));
-    let mut later = world.connect(ada, Some(&earlier));
-    let event = world.publish(&[ada]);
-    for client in [&mut earlier, &mut other, &mut later] {
-        client.read();
-    }
-    assert_eq!((earlier.closed, earlier.got), (Some(close::REPLACED), vec![]));
-    assert_eq!((other.closed, other.got), (None, vec![event]));
-    assert_eq!((later.recovered, later.got), (Some(true), vec![event]));
-
-    let one_more = world.connect(ada, None);
-    assert_eq!((one_more.recovered, one_more.closed), (None, Some(close::TOO_MANY)));
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn take(board: &mut Board, now: Instant) -> Vec<(Id, Presence)> {
 /// The same, and it is answered.
 fn told(board: &mut Board, now: Instant) -> Vec<(Id, Presence)> {
     let told = take(board, now);
-    answer_all(board, r#"{"known":true}"#, now);
+    answer_all(board, r#"{"epoch":1}"#, now);
     told
 }
 
@@ -68,7 +68,9 @@ fn whoever_comes_back_in_time_was_never_away_and_whoever_does_not_left_when_they
     assert_eq!((presence, version), (Presence::Offline, 2));
     let ago = Timestamp::now().millis() - at.millis();
     assert!((16_900..18_000).contains(&ago), "{ago} ms ago");
-    answer_all(&mut board, r#"{"known":true}"#, end + SECOND * 2);
+    let end = end + SECOND * 2;
+    answer_all(&mut board, r#"{"epoch":1}"#, end);
+    board.expire(end + QUIET);
     assert!(board.users.is_empty() && board.leaving.is_empty() && board.pending.is_empty());
 }
 
@@ -101,9 +103,36 @@ fn only_the_latest_state_counts_for_the_next_batch() {
     board.note(is(bob, Presence::Online), now);
     board.note(is(bob, Presence::Offline), now);
     answer_all(&mut board, "", now);
+    let now = now + QUIET;
+    board.expire(now);
     assert_eq!(told(&mut board, now), [(ada, Presence::Online)], "bob never looked like anything else");
     board.note(gone(bob), now);
     assert_eq!(board.users.len(), 1, "and is forgotten without a grace");
+}
+
+#[test]
+fn who_changes_over_and_over_is_told_of_once_in_a_while_and_the_latest_state_counts() {
+    let start = Instant::now();
+    let (mut board, user) = (board(start), Id::mint());
+    board.note(is(user, Presence::Online), start);
+    assert_eq!(told(&mut board, start), [(user, Presence::Online)]);
+    let moment = QUIET - Duration::from_millis(1);
+    for presence in [Presence::Away, Presence::Online, Presence::Away, Presence::Online, Presence::Away] {
+        board.note(is(user, presence), start + moment);
+        board.expire(start + moment);
+        assert_eq!(told(&mut board, start + moment), []);
+    }
+    assert_eq!(board.wake(false), start + QUIET);
+    board.expire(start + QUIET);
+    assert_eq!(told(&mut board, start + QUIET), [(user, Presence::Away)]);
+    for presence in [Presence::Online, Presence::Away] {
+        board.note(is(user, presence), start + QUIET);
+    }
+    board.expire(start + QUIET * 2);
+    assert_eq!(told(&mut board, start + QUIET * 2), [], "it is what it was");
+    assert!(board.quiet.is_empty(), "who does not change costs nothing");
+    board.note(is(user, Presence::Online), start + QUIET * 2);
+    assert_eq!(told(&mut board, start + QUIET * 2), [(user, Presence::Online)], "at once");
 }
 
 #[test]
@@ -138,7 +167,7 @@ fn heartbeats_come_in_time_and_an_api_that_knows_nothing_is_told_everything() {
     let now = now + Duration::from_secs(HEARTBEAT_INTERVAL_SECS);
     assert_eq!(board.wake(false), now);
     assert!(matches!(board.batch(now).as_deref(), Some([Command::Alive { .. }])));
-    answer_all(&mut board, r#"{"known":false}"#, now);
+    answer_all(&mut board, r#"{"epoch":2}"#, now);
     let mut everybody = told(&mut board, now);
     everybody.sort();
     let mut expected = [(ada, Presence::Away), (carl, Presence::Online)];
@@ -151,7 +180,7 @@ fn heartbeats_come_in_time_and_an_api_that_knows_nothing_is_told_everything() {
 }
 
 #[tokio::test]
-async fn one_batch_is_under_way_at_a_time_and_changes_gather_meanwhile() {
+async fn one_batch_of_a_lane_is_under_way_at_a_time_and_changes_gather_meanwhile() {
     let (sender, changes) = mpsc::unbounded_channel();
     let (batches, mut calls) = mpsc::unbounded_channel();
     let call = move |commands: Vec<Command>| {
@@ -159,7 +188,7 @@ async fn one_batch_is_under_way_at_a_time_and_changes_gather_meanwhile() {
         batches.send((commands, answer)).unwrap();
         async move { answered.await.unwrap() }
     };
-    let task = tokio::spawn(run(Id::mint(), Duration::ZERO, changes, call));
+    let task = tokio::spawn(run_lane(Id::mint(), Duration::ZERO, changes, call));
     let (first, answer) = calls.recv().await.unwrap();
     assert!(matches!(first[..], [Command::Alive { .. }]));
     let users = [Id::mint(), Id::mint()];
@@ -169,7 +198,7 @@ async fn one_batch_is_under_way_at_a_time_and_changes_gather_meanwhile() {
     sender.send(gone(users[0])).unwrap();
     tokio::task::yield_now().await;
     assert!(calls.try_recv().is_err(), "the first is not answered");
-    answer.send(Ok(vec![ok(r#"{"known":true}"#)])).unwrap();
+    answer.send(Ok(vec![ok(r#"{"epoch":1}"#)])).unwrap();
     let (second, answer) = calls.recv().await.unwrap();
     assert!(matches!(second[..], [Command::Presence { user, .. }] if user == users[1]), "{second:?}");
     answer.send(Ok(vec![ok("null")])).unwrap();

@@ -2,7 +2,9 @@ use std::time::{Duration, Instant};
 
 use protocol::code::close;
 
-use super::super::{Event, Message};
+use super::super::pulse::BACKLOG_TIMEOUT;
+use super::super::socket::Admitted;
+use super::super::{Admission, Event, Message};
 use super::*;
 
 fn conn(wire: Wire, config: Config) -> Arc<Conn> {
@@ -28,7 +30,7 @@ fn queued(conn: &Conn) -> Vec<String> {
 
 #[test]
 fn the_shared_state_of_a_connection_is_small() {
-    assert!(size_of::<Conn>() <= 192, "{}", size_of::<Conn>());
+    assert!(size_of::<Conn>() <= 200, "{}", size_of::<Conn>());
 }
 
 #[test]
@@ -223,29 +225,82 @@ fn visits_go_on_after_the_wheel_was_emptied_to_stop() {
 
 #[test]
 fn what_a_client_missed_may_be_more_than_the_limit_and_what_comes_behind_it_may_not() {
-    let config = Config { outbound_limit: 4_000, ..Config::default() };
-    let conn = Conn::new(Wire::Plain, Arc::new(Shared::new(config)));
+    let conn = conn(Wire::Plain, Config { outbound_limit: 4_000, ..Config::default() });
     let socket = conn.ask(None).unwrap();
-    socket.accept();
     let event = Event::new(vec![b' '; 1_000].into());
-    socket.catch_up(&vec![event.clone(); 20]);
+    let admission = Admission { pid: Some("p"), recovered: true };
+    assert_eq!(socket.admit_with(admission, &vec![event.clone(); 20]), Admitted::Yes);
+    assert_eq!(socket.admit_with(admission, &[]), Admitted::Gone, "once");
+    assert!(queued(&conn)[0].contains("\"pid\":\"p\""));
     for _ in 0..3 {
         socket.emit(&event);
     }
     assert_eq!(conn.enter().0, Phase::Open);
     assert_eq!(conn.lock().queue.len(), 24);
     // What was written of it makes no room for more than the limit.
-    let written = Progress { any: true, cost: 22_000 };
-    let context = Context::from_waker(Waker::noop());
-    let mut batch = VecDeque::from([Item::ping(Wire::Plain)]);
-    conn.supply(&mut batch, false, written, &context);
+    write(&conn, 10_000);
     let (backlog, charged) = {
         let state = conn.lock();
         (state.backlog, state.charged)
     };
-    assert!(backlog <= charged, "{backlog} of {charged}");
-    for _ in 0..4 {
-        socket.emit(&event);
-    }
+    assert!((3_000..4_000).contains(&(charged - backlog)), "{backlog} of {charged}");
+    assert_eq!(conn.shared.reserved(), backlog);
+    socket.emit(&event);
     assert_eq!(conn.enter().0, Phase::Closing);
+    assert_eq!(conn.shared.reserved(), 0);
+}
+
+/// The peer takes something.
+fn write(conn: &Conn, cost: usize) {
+    let context = Context::from_waker(Waker::noop());
+    let mut batch = VecDeque::from([Item::ping(Wire::Plain)]);
+    conn.supply(&mut batch, false, Progress { any: true, cost }, &context);
+}
+
+#[test]
+fn what_clients_missed_has_a_limit_for_all_together_and_is_given_back_however_it_ends() {
+    let config = Config { outbound_limit: 4_000, backlog_total: 15_000, ..Config::default() };
+    let shared = Arc::new(Shared::new(config));
+    let event = Event::new(vec![b' '; 1_000].into());
+    let come_back = || {
+        let conn = Conn::new(Wire::SocketIo, Arc::clone(&shared));
+        let socket = conn.ask(None).unwrap();
+        let admitted = socket.admit_with(Admission::default(), &vec![event.clone(); 10]);
+        (conn, socket, admitted)
+    };
+    type End = fn(&Arc<Conn>);
+    let endings: [(&str, End); 5] = [
+        ("it is written", |conn| write(conn, 12_000)),
+        ("the peer is gone", |conn| conn.lost()),
+        ("it is too slow", |conn| conn.close(Fault::SLOW)),
+        ("it is closed", |conn| conn.close(Fault::SHUTDOWN)),
+        ("it is forgotten", |_| {}),
+    ];
+    for (ending, end) in endings {
+        let (conn, socket, admitted) = come_back();
+        assert_eq!(admitted, Admitted::Yes, "{ending}");
+        let (fresh, other, admitted) = come_back();
+        assert_eq!(admitted, Admitted::NoRoom, "{ending}");
+        assert!(queued(&fresh).is_empty() && other.accept(), "as if it had not been tried");
+        assert_eq!(other.admit_with(Admission::default(), &[]), Admitted::Gone);
+        end(&conn);
+        let is_closing = conn.enter().0 == Phase::Closing && ending == "it is closed";
+        assert_eq!(shared.reserved() > 0, is_closing || ending == "it is forgotten", "{ending}");
+        drop((conn, socket));
+        assert_eq!(shared.reserved(), 0, "{ending}");
+    }
+}
+
+#[test]
+fn who_does_not_catch_up_in_time_is_closed_even_if_something_is_read() {
+    let conn = conn(Wire::Plain, Config::default());
+    let socket = conn.ask(None).unwrap();
+    let missed = vec![Event::new(vec![b' '; 1_000].into()); 10];
+    assert_eq!(socket.admit_with(Admission::default(), &missed), Admitted::Yes);
+    assert!(conn.lock().planned <= conn.shared.now() + BACKLOG_TIMEOUT);
+    write(&conn, 100);
+    conn.touch();
+    let due = conn.shared.now() + BACKLOG_TIMEOUT;
+    conn.visit(due);
+    assert_eq!((conn.enter().0, queued(&conn)), (Phase::Closing, vec!["close 4508".to_owned()]));
 }

@@ -77,8 +77,8 @@ impl Conn {
         let wheel = &self.shared.wheel;
         let due = due.min(wheel.reach(self.shared.now()));
         if wheel.is_earlier(due, state.planned) {
-            state.planned = due;
-            wheel.insert(Arc::downgrade(self), due);
+            // It may come up earlier than is asked for, and must not be taken for a leftover then.
+            state.planned = due.min(wheel.insert(Arc::downgrade(self), due));
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
@@ -147,7 +148,7 @@ impl Work {
 }
 
 /// Lays out what is to be sent for the poll that waits, or for the next one. False if the task must look around again.
-fn deliver<A: Application>(desk: &mut Desk<A>, conn: &Conn, context: &Context<'_>) -> bool {
+fn deliver<A: Application>(desk: &mut Desk<A>, conn: &Arc<Conn>, context: &Context<'_>) -> bool {
     let progress = std::mem::take(&mut desk.progress);
     match conn.supply(&mut desk.batch, false, progress, context) {
         Supply::Attention => false,
@@ -178,7 +179,7 @@ fn append_rest(conn: &Conn, batch: &mut VecDeque<Item>, context: &Context<'_>) {
 
 /// The end of a session: what is queued goes to the poll that waits, with the end behind it. Where the server is the one that
 /// ends it, and no poll waits, the next one may fetch that, until the wheel's patience ends.
-async fn part<A: Application>(session: &Session<A>, conn: &Conn, left: bool) {
+async fn part<A: Application>(session: &Session<A>, conn: &Arc<Conn>, left: bool) {
     let last = if left { NOOP } else { CLOSE };
     let mut told = false;
     poll_fn(|context| {

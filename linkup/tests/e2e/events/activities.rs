@@ -18,7 +18,9 @@ async fn go(person: &Person, activity: &Value, how: &str) {
 
 fn told(activity: &Value, who: &Person, now: &[&Person]) -> Value {
     let now: Vec<Value> = now.iter().map(|person| author(person)).collect();
-    json!({ "activityId": activity["id"], "userId": who.id, "updatedParticipants": now })
+    json!({
+        "activityId": activity["id"], "userId": who.id, "participantCount": now.len(), "updatedParticipants": now,
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

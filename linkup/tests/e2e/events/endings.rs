@@ -1,6 +1,4 @@
-//! Ended sessions and accounts reach open sockets.
-
-use std::time::{Duration, Instant};
+//! The end of a session reaches its open sockets, and no others. How soon: see `policies::tokens`.
 
 use serde_json::json;
 
@@ -9,21 +7,16 @@ use crate::support::socket::{Dialect, Socket};
 use crate::support::stack::Stack;
 use crate::support::{SOON, eventually};
 
-/// How soon it must be.
-const AT_ONCE: Duration = Duration::from_secs(1);
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sockets_of_ended_sessions_are_turned_away_at_once_and_those_of_new_ones_are_not() {
+async fn sockets_of_ended_sessions_are_turned_away_and_those_of_new_ones_are_not() {
     let stack = Stack::start().await;
     let base = stack.base();
     let ada = register(&base, "Ada").await;
     let email = ada.rest.get("/api/auth/me").await.ok()["email"].clone();
     let old = [ada.connect(&base, Dialect::SocketIo).await, ada.connect(&base, Dialect::Plain).await];
     ada.rest.delete("/api/auth/sessions", None).await.ok();
-    let ended = Instant::now();
     old[0].closed().await;
     assert_eq!(old[1].closed().await, 4401);
-    assert!(ended.elapsed() < AT_ONCE, "{:?}", ended.elapsed());
     let login = json!({ "email": email, "password": "correct horse" });
     let session = ada.rest.post("/api/auth/login", &login).await.ok();
     let new = Socket::connect(&base, Dialect::Plain, session["token"].as_str().unwrap()).await.unwrap();
@@ -36,18 +29,4 @@ async fn sockets_of_ended_sessions_are_turned_away_at_once_and_those_of_new_ones
         eventually("the message arrives", SOON, async || (socket.seqs(&talk) == [1]).then_some(())).await;
         assert_eq!(socket.close_code(), None);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sockets_of_an_account_that_ends_are_turned_away_at_once() {
-    let stack = Stack::start().await;
-    let base = stack.base();
-    let ada = register(&base, "Ada").await;
-    let sockets = [ada.connect(&base, Dialect::SocketIo).await, ada.connect(&base, Dialect::Plain).await];
-    let password = json!({ "password": "correct horse" });
-    ada.rest.delete(&format!("/api/users/{}", ada.id), Some(&password)).await.ok();
-    let ended = Instant::now();
-    sockets[0].closed().await;
-    assert_eq!(sockets[1].closed().await, 4401);
-    assert!(ended.elapsed() < AT_ONCE, "{:?}", ended.elapsed());
 }

@@ -1,8 +1,9 @@
-//! Edits and deletions; members who come and go.
+//! Edits and deletions; members who come and go; new and renamed conversations.
 
 use serde_json::json;
 
 use super::{Stage, assert_told, author};
+use crate::support::{SOON, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn participants_are_told_that_a_message_was_edited_and_deleted_and_nobody_else_is() {
@@ -61,4 +62,37 @@ async fn whoever_is_added_is_told_from_then_on_and_whoever_is_removed_until_then
     let updates = stage.told("conversation:update").await;
     let last = updates[2].iter().rfind(|update| update["id"] == group.as_str()).unwrap();
     assert_eq!((&last["isActive"], &last["participants"]), (&json!(false), &json!([])));
+    assert_eq!(last["participantCount"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_of_a_conversation_is_what_is_answered_about_it() {
+    let stage = Stage::<3>::set().await;
+    let [ada, bob, carl] = &stage.people;
+    // So that what both say of them does not change in between.
+    eventually("all are online", SOON, async || {
+        let lobby = ada.rest.get(&format!("/api/conversations/{}", stage.lobby)).await.ok();
+        let everybody = lobby["participants"].as_array().unwrap();
+        everybody.iter().all(|person| person["status"] == "online").then_some(())
+    })
+    .await;
+    let group = json!({ "name": "Chess", "type": "group", "participants": [bob.id, carl.id] });
+    let group = ada.rest.post("/api/conversations", &group).await.ok()["id"].clone();
+    let path = format!("/api/conversations/{}", group.as_str().unwrap());
+    for name in ["Chess", "Go"] {
+        if name != "Chess" {
+            ada.rest.put(&path, &json!({ "name": name })).await.ok();
+        }
+        let told = stage.told("conversation:update").await;
+        for (person, told) in stage.people.iter().zip(told) {
+            let mut answered = person.rest.get(&path).await.ok();
+            assert_eq!(answered["name"], name);
+            // What is not the same for everybody in it, or is told by other events.
+            for apart in ["messages", "unreadCount", "lastMessage"] {
+                assert!(answered.as_object_mut().unwrap().remove(apart).is_some(), "{apart}");
+            }
+            let last = told.into_iter().rfind(|update| update["id"] == group);
+            assert_eq!(last, Some(answered), "{}", person.name);
+        }
+    }
 }

@@ -43,6 +43,18 @@ async fn in_a_small_conversation_everybody_is_told_who_has_read() {
     assert_told(&stage.told("message:read").await, &[&both, &both, &each, &[]]);
 }
 
+/// That somebody reads tells that they are there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_somebody_blocks_only_the_reader_is_told() {
+    let stage = Stage::<3>::set().await;
+    let [ada, bob, _] = &stage.people;
+    let talk = ada.talk_to(&[bob]).await;
+    let message = ada.say(&talk, "hello").await;
+    bob.rest.post(&format!("/api/users/{}/blocks/{}", bob.id, ada.id), &json!({})).await.ok();
+    let expected = receipt(bob, &message, &read(bob, &message).await);
+    assert_told(&stage.told("message:read").await, &[&[], &[&expected], &[]]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_a_big_one_only_the_reader_and_now_and_then_the_author_are() {
     let stage = Stage::<3>::set().await;

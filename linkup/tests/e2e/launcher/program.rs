@@ -9,12 +9,15 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::support::eventually;
-use crate::support::process::Process;
+use crate::support::process::{self, Process};
 
 /// Draining included, though there is nothing to drain.
 const STOP: Duration = Duration::from_secs(30);
 /// How long a start may try before it gives up with an error.
 const REFUSAL: Duration = Duration::from_secs(60);
+
+/// Whichever ports are free.
+const FREE_PORTS: &[(&str, &str)] = &[("PORT", "0"), ("ADMIN_PORT", "0")];
 
 /// Starts the program on `data_dir` with free ports.
 pub(super) fn linkup(data_dir: &Path, arguments: &[&str]) -> Process {
@@ -24,30 +27,15 @@ pub(super) fn linkup(data_dir: &Path, arguments: &[&str]) -> Process {
 /// Starts the program on `data_dir` with free ports and these settings.
 pub(super) fn linkup_with(data_dir: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
     let arguments = [&["--data-dir", data_dir.to_str().unwrap()], arguments].concat();
-    Process::linkup(&arguments, &[&[("PORT", "0"), ("ADMIN_PORT", "0")], settings].concat())
+    Process::linkup(&arguments, &[FREE_PORTS, settings].concat())
 }
 
 /// What the program says when it cannot start with these settings. Fails if it can.
 pub(super) async fn refusal(data_dir: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_linkup"));
-    const READ: [&str; 11] = [
-        "MONGODB_URI",
-        "CLIENT_URL",
-        "GATEWAY_URL",
-        "JWT_SECRET",
-        "JWT_SECRET_PREVIOUS",
-        "PUBLIC_URL",
-        "TRUSTED_PROXIES",
-        "NATS_URL",
-        "API_URLS",
-        "LISTEN_ADDR",
-        "ADMIN_ADDR",
-    ];
-    for name in READ {
-        command.env_remove(name);
-    }
-    command.env("PORT", "0").env("ADMIN_PORT", "0").envs(settings.iter().copied());
-    command.arg("--data-dir").arg(data_dir).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let arguments = [&["--data-dir", data_dir.to_str().unwrap()], arguments].concat();
+    let settings = [FREE_PORTS, settings].concat();
+    let mut command = process::linkup(&arguments, &settings);
+    command.stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(REFUSAL, command.output()).await.expect("it should have given up").unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");

@@ -21,7 +21,7 @@ use crate::support::crowd::{conversations, crowd};
 use crate::support::people::Person;
 use crate::support::socket::{Comeback, Dialect};
 use crate::support::stack::{Plan, Stack};
-use crate::support::{SOON, eventually};
+use crate::support::{SOON, eventually, turn};
 
 /// Everybody has two sockets.
 const PEOPLE: usize = 500;
@@ -38,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_stops_reading_is_closed_and_comes_back_and_a_thousand_others_miss_nothing() {
+    let _turn = turn::heavy().await;
     let gateway: fn(&mut gateway::Config) = |config| config.transport.outbound_limit = OUTBOUND_LIMIT;
     let stack = Stack::with(Plan { gateway, ..Plan::default() }).await;
     let base = stack.base();

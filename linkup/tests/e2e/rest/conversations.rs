@@ -39,6 +39,7 @@ async fn a_new_conversation_has_the_specifications_shape() {
         ("createdBy", json!(ada.id)),
         ("lastMessage", Value::Null),
         ("unreadCount", json!(0)),
+        ("participantCount", json!(3)),
         ("isActive", json!(true)),
     ] {
         assert_eq!(group[field], value, "{field}");
@@ -238,10 +239,11 @@ async fn lists_name_some_of_a_large_group_and_the_caller_always() {
         let listed = &person.list().await[0];
         let named = ids(&listed["participants"]);
         assert_eq!((named.len(), named.contains(&person.id)), (32, true));
+        assert_eq!(listed["participantCount"], 40);
         // Nobody else's reading of a large conversation is told, named or not.
         assert!(listed["lastMessage"]["readBy"].as_array().unwrap().len() <= 2);
         let whole = person.rest.get(&format!("/api/conversations/{group}")).await.ok();
-        assert_eq!(ids(&whole["participants"]).len(), 40);
+        assert_eq!((ids(&whole["participants"]).len(), &whole["participantCount"]), (40, &json!(40)));
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn config() -> Config {
         auth_rate_per_address: often,
         auth_rate_per_account: often,
         invite_rate_per_user: often,
+        change_rate_per_user: often,
         upload_rate_per_user: often,
         view_interval: Duration::from_millis(100),
         ..Config::new(tokens())

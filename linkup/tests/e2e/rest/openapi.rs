@@ -146,7 +146,8 @@ fn conversation() -> Value {
     let (id, at) = ("0123456789abcdef01234567", "2026-11-23T04:26:30.123Z");
     let ada = json!({"_id": id, "id": id, "name": "Ada", "avatar": null});
     json!({
-        "_id": id, "id": id, "name": null, "type": "direct", "participants": [ada], "isActive": true,
+        "_id": id, "id": id, "name": null, "type": "direct", "participants": [ada], "participantCount": 1,
+        "isActive": true,
         "createdAt": at, "updatedAt": at, "unreadCount": 0,
         "lastMessage": {
             "_id": id, "id": id, "conversationId": id, "seq": 1, "sender": ada, "content": "hi", "contentType": "text",

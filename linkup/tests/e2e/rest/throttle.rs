@@ -207,3 +207,28 @@ async fn a_user_brings_so_many_people_into_conversations() {
     let direct = people[5].conversation(&[&ada]).await;
     assert_eq!(begin(&all[5..]).await.ok()["id"], json!(direct));
 }
+
+#[tokio::test]
+async fn a_user_changes_conversations_and_activities_so_often() {
+    let node = node(Config { change_rate_per_user: times(3), ..config() }).await;
+    let (ada, bob, eve) = (node.person("Ada").await, node.person("Bob").await, node.person("Eve").await);
+    let group = ada.conversation(&[&bob, &eve]).await;
+    let tea = json!({"title": "Tea", "activityType": "social", "dateTime": "2099-06-01T10:00:00.000Z"});
+    let tea = bob.rest.post("/api/activities", &tea).await.ok()["id"].clone();
+    let rename =
+        async |name: &str| ada.rest.put(&format!("/api/conversations/{group}"), &json!({"name": name})).await;
+    let go = async |how: &str| {
+        ada.rest.post(&format!("/api/activities/{}/{how}", tea.as_str().unwrap()), &json!({})).await
+    };
+    rename("Chess").await.ok();
+    go("join").await.ok();
+    go("leave").await.ok();
+    for refused in [rename("Go").await, go("join").await, go("leave").await] {
+        throttled(&refused, 20 * 60);
+    }
+    let shown = ada.rest.get(&format!("/api/conversations/{group}")).await.ok();
+    assert_eq!(shown["name"], "Chess");
+    // Others have their own count.
+    let left = json!({"participants": [ada.id, eve.id]});
+    bob.rest.put(&format!("/api/conversations/{group}"), &left).await.ok();
+}

@@ -17,12 +17,13 @@ const START: Duration = Duration::from_secs(120);
 const END: Duration = Duration::from_secs(60);
 /// The settings of our programs. They get those that a test gives them and none of this process's environment; the
 /// rest of it stays, since it may hold the way to the registries.
-const SETTINGS: [&str; 42] = [
+pub(crate) const SETTINGS: [&str; 43] = [
     "ADMIN_ADDR",
     "ADMIN_PORT",
     "API_URLS",
     "AUTH_RATE_PER_ACCOUNT",
     "AUTH_RATE_PER_ADDRESS",
+    "CHANGE_RATE_PER_USER",
     "CLIENT_URL",
     "COMMAND_RATE_PER_CONNECTION",
     "COMMAND_RATE_PER_USER",
@@ -62,6 +63,17 @@ const SETTINGS: [&str; 42] = [
     "WRITE_TIMEOUT",
 ];
 
+/// `linkup` with these arguments and settings, and no others.
+pub(crate) fn linkup(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_linkup"));
+    command.args(arguments);
+    for setting in SETTINGS {
+        command.env_remove(setting);
+    }
+    command.envs(settings.iter().copied());
+    command
+}
+
 /// A running program. Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -74,13 +86,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `linkup` with these arguments and settings, and no others.
     pub(crate) fn linkup(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_linkup"));
-        command.args(arguments);
-        for setting in SETTINGS {
-            command.env_remove(setting);
-        }
-        command.envs(settings.iter().copied());
-        Self::spawn(&format!("linkup {}", arguments.join(" ")), command)
+        Self::spawn(&format!("linkup {}", arguments.join(" ")), linkup(arguments, settings))
     }
 
     /// Starts any program.

@@ -286,5 +286,5 @@ fn log() {
 
 async fn listen(address: Option<SocketAddr>) -> TcpListener {
     let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    TcpListener::bind(address).await.unwrap()
+    linkup::settings::listen("a part", address).await.unwrap()
 }

@@ -32,8 +32,8 @@ async fn it_is_made_when_somebody_first_asks_for_it() {
     let someone = |person: &Person, name: &str| json!({"_id": person.id, "id": person.id, "name": name, "avatar": null, "status": "offline"});
     let expected = json!({
         "_id": is, "id": is, "name": "Tea", "type": "group", "createdBy": ada.id, "activityId": activity["id"],
-        "participants": [someone(&ada, "Ada"), someone(&bob, "Bob")], "createdAt": at, "updatedAt": at,
-        "isActive": true, "lastMessage": null, "unreadCount": 0, "messages": [],
+        "participants": [someone(&ada, "Ada"), someone(&bob, "Bob")], "participantCount": 2, "createdAt": at,
+        "updatedAt": at, "isActive": true, "lastMessage": null, "unreadCount": 0, "messages": [],
     });
     assert_eq!(made, expected);
     // Two people at tea are not the direct conversation of the two.
