@@ -17,12 +17,16 @@ mod reads;
 mod typing;
 
 use serde_json::Value;
+use store::bson::doc;
 
 use crate::support::crowd::{conversations, crowd};
 use crate::support::people::Person;
 use crate::support::socket::{Dialect, Event, Socket};
 use crate::support::stack::Stack;
 use crate::support::{SOON, eventually};
+
+/// What is said first.
+const BEGINNING: &str = "the beginning";
 
 /// A running system and people, each connected over both dialects. All of them are in one group, the lobby: what is said
 /// there comes after everything before, so what somebody was not told by then they are never told.
@@ -45,7 +49,25 @@ impl<const N: usize> Stage<N> {
             sockets.push([io, person.connect(&base, Dialect::Plain).await]);
         }
         let people = people.try_into().unwrap_or_else(|_| panic!("{N} people"));
-        Self { stack, people, sockets, lobby }
+        let stage = Self { stack, people, sockets, lobby };
+        stage.begin().await;
+        stage
+    }
+
+    /// Waits until everybody is online and has been told so of everybody: what comes from here on is of the test's making.
+    async fn begin(&self) {
+        eventually("everybody is online", SOON, async || {
+            let online = self.stack.store().users().count_documents(doc! {"status": "online"}).await.unwrap();
+            (online == N as u64).then_some(())
+        })
+        .await;
+        self.people[0].say(&self.lobby, BEGINNING).await;
+        for socket in self.sockets.iter().flatten() {
+            eventually("the beginning reaches everybody", SOON, async || {
+                (!socket.messages(&self.lobby).is_empty()).then_some(())
+            })
+            .await;
+        }
     }
 
     /// What the n-th person was told under this name so far; over both dialects the same. Waits until everything that
@@ -72,9 +94,12 @@ impl<const N: usize> Stage<N> {
     }
 }
 
-/// The events of this name that arrived so far.
+/// The events of this name that arrived so far, since the beginning.
 fn named(socket: &Socket, name: &str) -> Vec<Event> {
-    socket.events().into_iter().filter(|event| event.name == name).collect()
+    let events = socket.events();
+    let beginning = events.iter().position(|event| event.payload["content"] == BEGINNING);
+    let later = events.into_iter().skip(beginning.map_or(0, |at| at + 1));
+    later.filter(|event| event.name == name).collect()
 }
 
 /// Somebody as they stand beside a message.
