@@ -3,21 +3,22 @@
 //! It has its own port, so that it can stay inside while the public one faces the world.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::{Encoder, TextEncoder};
+use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
+use crate::metrics::{runtime, text};
+use crate::monitoring::Monitoring;
 use crate::shutdown::Shutdown;
 
 /// A scraper or probe that needs longer than this for its request is not one.
@@ -25,45 +26,9 @@ const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failed accept (no file descriptors left) the next attempt waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Whether this process is ready for traffic: when every part that was [`added`](Readiness::part) is.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness {
-    parts: Arc<Mutex<Vec<Part>>>,
-}
-
-/// The readiness of one part. Not ready until it says so.
-#[derive(Debug, Clone)]
-pub struct Part {
-    name: &'static str,
-    ready: Arc<AtomicBool>,
-}
-
-impl Readiness {
-    /// Adds a part, which is not ready yet.
-    #[must_use]
-    pub fn part(&self, name: &'static str) -> Part {
-        let part = Part { name, ready: Arc::default() };
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part.clone());
-        part
-    }
-
-    /// The names of the parts that are not ready.
-    #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().filter(|part| !part.ready.load(Ordering::Relaxed)).map(|part| part.name).collect()
-    }
-}
-
-impl Part {
-    /// Says whether this part is ready.
-    pub fn set(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
-    }
-}
-
 /// Serves the endpoint until `shutdown`.
-pub async fn run(listener: TcpListener, readiness: Readiness, shutdown: Shutdown) {
+pub async fn run(listener: TcpListener, monitoring: Monitoring, shutdown: Shutdown) {
+    let _watch = AbortOnDropHandle::new(tokio::spawn(runtime::watch(monitoring.registry.clone())));
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -77,11 +42,11 @@ pub async fn run(listener: TcpListener, readiness: Readiness, shutdown: Shutdown
                 continue;
             }
         };
-        let (readiness, shutdown) = (readiness.clone(), shutdown.clone());
+        let (monitoring, shutdown) = (monitoring.clone(), shutdown.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let answer = answer(&request, &readiness);
-                async move { Ok::<_, Infallible>(answer) }
+                let monitoring = monitoring.clone();
+                async move { Ok::<_, Infallible>(answer(&request, &monitoring).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -97,32 +62,35 @@ pub async fn run(listener: TcpListener, readiness: Readiness, shutdown: Shutdown
     }
 }
 
-fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, monitoring: &Monitoring) -> Response<Full<Bytes>> {
     let (status, content_type, body) = match request.uri().path() {
-        "/metrics" => metrics(),
-        "/livez" => (StatusCode::OK, "text/plain", b"ok\n".to_vec()),
-        "/readyz" => match readiness.missing() {
-            missing if missing.is_empty() => (StatusCode::OK, "text/plain", b"ok\n".to_vec()),
-            missing => {
-                let text = format!("not ready: {}\n", missing.join(", "));
-                (StatusCode::SERVICE_UNAVAILABLE, "text/plain", text.into_bytes())
-            }
-        },
-        _ => (StatusCode::NOT_FOUND, "text/plain", b"/metrics, /livez or /readyz\n".to_vec()),
+        "/metrics" => metrics(monitoring).await,
+        "/livez" => health(monitoring.health.stuck().is_empty(), &monitoring.health.liveness()),
+        "/readyz" => health(monitoring.health.is_ready(), &monitoring.health.readiness()),
+        _ => (StatusCode::NOT_FOUND, "text/plain", "/metrics, /livez or /readyz\n".to_owned()),
     };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-fn metrics() -> (StatusCode, &'static str, Vec<u8>) {
-    let mut text = Vec::new();
-    match TextEncoder::new().encode(&prometheus::gather(), &mut text) {
-        Ok(()) => (StatusCode::OK, prometheus::TEXT_FORMAT, text),
+type Answer = (StatusCode, &'static str, String);
+
+fn health(is_well: bool, told: &Value) -> Answer {
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, "application/json", format!("{told}\n"))
+}
+
+/// Rendering takes milliseconds, which no connection should wait for.
+async fn metrics(monitoring: &Monitoring) -> Answer {
+    let registry = monitoring.registry.clone();
+    match tokio::task::spawn_blocking(move || registry.render()).await {
+        Ok(text) => (StatusCode::OK, text::CONTENT_TYPE, text),
         Err(error) => {
             warn!(%error, "the metrics could not be written");
-            (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", b"the metrics could not be written\n".to_vec())
+            let said = "the metrics could not be written\n".to_owned();
+            (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", said)
         }
     }
 }
@@ -147,16 +115,22 @@ mod tests {
     async fn answers_what_operators_ask() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (readiness, shutdown) = (Readiness::default(), Shutdown::new());
-        let part = readiness.part("database");
-        let server = tokio::spawn(run(listener, readiness, shutdown.clone()));
+        let (monitoring, shutdown) = (Monitoring::of_process("test", false), Shutdown::new());
+        let check = monitoring.health.check("database");
+        let server = tokio::spawn(run(listener, monitoring, shutdown.clone()));
 
         assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
         let answer = get(address, "/readyz").await;
-        assert!(answer.starts_with("HTTP/1.1 503") && answer.ends_with("not ready: database\n"), "{answer}");
-        part.set(true);
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(r#""reason":"starting""#), "{answer}");
+        check.pass();
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
-        assert!(get(address, "/metrics").await.contains("process_resident_memory_bytes"));
+        let answer = get(address, "/metrics").await;
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        for name in
+            ["process_cpu_seconds_total", "linkup_runtime_workers", "linkup_health{check=\"database\"} 1"]
+        {
+            assert!(answer.contains(name), "{name}: {answer}");
+        }
         assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
 
         shutdown.cancel();

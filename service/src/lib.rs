@@ -5,6 +5,9 @@
 //! | [`config`] | [`config::Env`]: settings from the environment, all mistakes reported together |
 //! | [`shared`] | the settings that several parts must read alike: secrets, the public address |
 //! | [`telemetry`] | logging |
+//! | [`metrics`] | [`metrics::Registry`]: the metrics of one instance |
+//! | [`health`] | [`health::Health`]: whether a process can do its job, and whether a restart would help |
+//! | [`monitoring`] | both, as a part is given them |
 //! | [`admin`] | the operators' endpoint: `/metrics`, `/livez`, `/readyz` |
 //! | [`shutdown`] | signals, and the token that tells every task to stop |
 //! | [`client_address`] | who a client is by its address, behind proxies too |
@@ -19,7 +22,10 @@ pub mod batcher;
 pub mod client_address;
 pub mod config;
 pub mod guard;
+pub mod health;
 pub mod leftover;
+pub mod metrics;
+pub mod monitoring;
 pub mod request_id;
 pub mod shared;
 pub mod shutdown;
