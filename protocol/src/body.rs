@@ -1,5 +1,7 @@
 //! What a client may say about a message, checked the same way for REST and sockets; and the words that documents are made of.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Id;
 use crate::input::{Field, Input, Invalid, Line, Link, Problem, Text, field};
 
@@ -10,7 +12,8 @@ pub const MAX_CLIENT_MESSAGE_ID: usize = 64;
 
 crate::choice! {
     /// The kinds of messages.
-    #[derive(Default)]
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
     pub enum ContentType {
         /// A text.
         #[default]
@@ -88,6 +91,22 @@ crate::input! {
     }
 }
 
+crate::input! {
+    /// The payload of a socket's `message:send`, as far as it is known: [`Target`] and [`SendMessage`] in one.
+    struct Sent {
+        /// Where the message belongs.
+        conversation / "conversationId": Id,
+        /// As in [`SendMessage`], like all that follows.
+        content / "content": Option<Text<0, MAX_CONTENT_CHARS>>,
+        /// The kind.
+        content_type / "contentType": Option<ContentType>,
+        /// The attachment.
+        attachment_url / "attachmentUrl": Option<Link>,
+        /// The client's own identifier.
+        client_message_id / "clientMessageId": Option<ClientMessageId>,
+    }
+}
+
 crate::choice! {
     /// What somebody may say about themself.
     pub enum Status {
@@ -128,16 +147,20 @@ crate::input! {
     }
 }
 
-/// A checked message that is to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A checked message that is to be sent. Its JSON is a body that is accepted, and comes to the same message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NewMessage {
     /// The text; empty only beside an attachment.
     pub content: String,
     /// What kind of message.
+    #[serde(default)]
     pub content_type: ContentType,
     /// Address of the attached image or file, as the client gave it or as it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment_url: Option<String>,
     /// The client's own identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<String>,
 }
 
@@ -148,7 +171,27 @@ impl NewMessage {
     ///
     /// The first field that is refused.
     pub fn parse(json: &[u8]) -> Result<Self, Invalid> {
-        let sent = SendMessage::from_json(json)?;
+        Self::new(SendMessage::from_json(json)?)
+    }
+
+    /// Checks it again, once it comes from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is refused.
+    pub fn checked(self) -> Result<Self, Invalid> {
+        fn again<T: Field>(name: &'static str, text: Option<String>) -> Result<T, Invalid> {
+            T::read(text.map(field::Value::String)).map_err(|problem| problem.of(name))
+        }
+        Self::new(SendMessage {
+            content: again("content", Some(self.content))?,
+            content_type: Some(self.content_type),
+            attachment_url: again("attachmentUrl", self.attachment_url)?,
+            client_message_id: again("clientMessageId", self.client_message_id)?,
+        })
+    }
+
+    fn new(sent: SendMessage) -> Result<Self, Invalid> {
         let content = match (sent.content, &sent.attachment_url) {
             (Some(Text(content)), None) if content.trim().is_empty() => {
                 return Err(Invalid::new("content", "must not be empty"));
@@ -163,6 +206,23 @@ impl NewMessage {
             client_message_id: sent.client_message_id.map(|id| id.0),
         })
     }
+}
+
+/// Reads a socket's `message:send`: where the message belongs, and what it says.
+///
+/// # Errors
+///
+/// What [`conversation_id`] refuses, and then what [`NewMessage::parse`] does.
+pub fn sent(json: &str) -> Result<(Id, NewMessage), Invalid> {
+    if let Ok(Sent { conversation, content, content_type, attachment_url, client_message_id }) =
+        Sent::from_json(json.as_bytes())
+        && let Ok(message) =
+            NewMessage::new(SendMessage { content, content_type, attachment_url, client_message_id })
+    {
+        return Ok((conversation, message));
+    }
+    // One reading does for all that is good. Which of two problems is told must not depend on that.
+    Ok((conversation_id(json)?, NewMessage::parse(json.as_bytes())?))
 }
 
 /// Reads the `conversationId` of a socket's `message:send`.
@@ -224,6 +284,60 @@ mod tests {
             [("{}", "conversationId"), (r#"{"conversationId":{"$gt":""}}"#, "conversationId"), ("1", "body")]
         {
             assert_eq!(conversation_id(json).unwrap_err().field, field, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_message_stays_as_it_is_when_it_is_written_and_read() {
+        for json in [
+            r#"{"content":" a\u0000\n\"b\" ","clientMessageId":"\u0001x"}"#,
+            r#"{"contentType":"file","attachmentUrl":"HTTPS://example.org/a?b=\u00e9"}"#,
+            r#"{"content":"","contentType":"image","attachmentUrl":"/api/uploads/x"}"#,
+        ] {
+            let message = NewMessage::parse(json.as_bytes()).unwrap();
+            let written = serde_json::to_vec(&message).unwrap();
+            assert_eq!(NewMessage::parse(&written).as_ref(), Ok(&message));
+            assert_eq!(serde_json::from_slice::<NewMessage>(&written).unwrap().checked(), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_socket_is_told_the_same_whether_its_message_is_read_at_once_or_in_two() {
+        let id = Id::mint();
+        let whole = [
+            format!(r#"{{"conversationId":"{id}","content":"a","other":{{"content":1}}}}"#),
+            format!(r#"{{"conversationId":"{id}","attachmentUrl":"https://example.org","content":null}}"#),
+            format!(r#"{{"conversationId":"{id}","content":"a","x":"\ud800","y":1e400}}"#),
+        ];
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        let refused = [
+            ("conversationId: is required", r#"{"content":1,"content":2}"#.to_owned()),
+            (
+                "conversationId: must not be there twice",
+                format!(r#"{{"conversationId":"{id}","conversationId":1,"content":"a","content":"b"}}"#),
+            ),
+            ("conversationId: must be a string", r#"{"conversationId":1,"content":{}}"#.to_owned()),
+            ("conversationId: is required", format!(r#"{{"content":{deep}}}"#)),
+            ("body: must be a JSON object", format!(r#"{{"conversationId":"{id}","content":{deep}}}"#)),
+            ("body: must be a JSON object", format!(r#"{{"conversationId":"{id}","content":"\ud800"}}"#)),
+            ("content: is required", format!(r#"{{"conversationId":"{id}"}}"#)),
+            (
+                "content: must not be there twice",
+                format!(r#"{{"content":"a","conversationId":"{id}","content":"b"}}"#),
+            ),
+            (
+                "contentType: must be one of: text, image, file",
+                format!(r#"{{"conversationId":"{id}","content":"a","contentType":"x"}}"#),
+            ),
+        ];
+        for json in whole.iter().chain(refused.iter().map(|(_, json)| json)) {
+            let apart = conversation_id(json)
+                .and_then(|id| NewMessage::parse(json.as_bytes()).map(|message| (id, message)));
+            assert_eq!(sent(json), apart, "{json}");
+        }
+        assert!(whole.iter().all(|json| sent(json).is_ok_and(|(read, _)| read == id)));
+        for (problem, json) in &refused {
+            assert_eq!(sent(json).unwrap_err().to_string(), *problem, "{json}");
         }
     }
 }

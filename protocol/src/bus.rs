@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Clock, Id};
+use crate::{Clock, Id, UnixMicros};
 
 /// Something with its place in the order and the users it is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Envelope {
     pub recipients: Vec<Id>,
     /// What it is.
     pub content: Content,
+    /// Of a new message: when the first server received it.
+    pub received: Option<UnixMicros>,
 }
 
 /// What is in an [`Envelope`].
@@ -106,6 +108,8 @@ pub struct Delivery {
     pub term: u64,
     /// 1, 2, 3 … per gateway and term.
     pub counter: u64,
+    /// When it was handed to the bus.
+    pub sent: UnixMicros,
     /// What is delivered.
     pub body: Downlink,
 }
@@ -185,10 +189,12 @@ mod tests {
         let delivery = Delivery {
             term: 3,
             counter: 9,
+            sent: UnixMicros::from_micros(1_796_000_000_000_000),
             body: Downlink::Events(vec![Envelope {
                 clock: Clock { time: 1 << 40, change: 2, event: 1 },
                 recipients: vec![Id::mint(), Id::mint()],
                 content: Content::Event(Bytes::from_static(b"[\"message:new\",{}]")),
+                received: Some(UnixMicros::from_micros(1_795_999_999_999_000)),
             }]),
         };
         let packed = postcard::to_stdvec(&delivery).unwrap();

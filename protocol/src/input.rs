@@ -25,16 +25,19 @@
 //! | module | holds |
 //! |---|---|
 //! | [`field`] | the types of fields: what each accepts, and how it is described |
+//! | `fields` | what is declared, picked out of an object as it is read |
 //! | `plain` | JSON values exactly as they are written |
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 pub mod field;
+mod fields;
 mod plain;
+
+use fields::Fields;
 
 pub use field::{
     AnyPassword, Email, Field, Ids, Line, Link, List, NewPassword, Password, Patch, Problem, Text, Whole,
@@ -100,11 +103,9 @@ pub trait Input: Sized {
     ///
     /// The first field that is refused; `body` where it is no JSON object at all.
     fn from_json(json: &[u8]) -> Result<Self, Invalid> {
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let mut repeated = None;
-        let fields = Fields { declared: Self::FIELDS, repeated: &mut repeated };
-        let values = fields.deserialize(&mut reader).and_then(|values| reader.end().map(|()| values));
-        match (values, repeated) {
+        let mut fields = Fields::new(Self::FIELDS);
+        let values = crate::json::read_seed(json, &mut fields);
+        match (values, fields.repeated) {
             (_, Some(name)) => Err(Invalid::new(name, "must not be there twice")),
             (Ok(values), None) => Self::from_values(values),
             (Err(_), None) => Err(NO_OBJECT),
@@ -165,42 +166,6 @@ pub trait Input: Sized {
             })
         };
         Self::FIELDS.iter().map(parameter).collect()
-    }
-}
-
-/// Picks the declared fields out of a JSON object as it is read, and builds nothing for the others.
-struct Fields<'a> {
-    declared: &'static [Declared],
-    repeated: &'a mut Option<&'static str>,
-}
-
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = Vec<Option<Value>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = Vec<Option<Value>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = vec![None; self.declared.len()];
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            let Some(at) = self.declared.iter().position(|field| field.name == name) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if values[at].replace(map.next_value::<plain::Plain>()?.0).is_some() {
-                *self.repeated = Some(self.declared[at].name);
-            }
-        }
-        Ok(values)
     }
 }
 

@@ -46,6 +46,38 @@ impl Timestamp {
     }
 }
 
+/// Microseconds since 1970, by the system's clock: for measuring how long something took that began in another process. The
+/// hosts' clocks must agree, so it is never used to order anything. A plain number wherever it is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixMicros(i64);
+
+impl UnixMicros {
+    /// The point `micros` microseconds after 1970.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970.
+    #[must_use]
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Now, by the system's clock.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64))
+    }
+
+    /// How long before `later` this was; nothing where the clocks say that it was after it.
+    #[must_use]
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_micros(later.0.saturating_sub(self.0).try_into().unwrap_or(0))
+    }
+}
+
 /// A time without its offset (`+01:00`), and that offset in milliseconds.
 fn offset_of(text: &str) -> Option<(&str, i64)> {
     let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;

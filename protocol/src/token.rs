@@ -1,7 +1,8 @@
 //! JSON Web Tokens: HS256 with a shared secret, expiry required, no other algorithm accepted.
 //!
-//! Two kinds that cannot be taken for each other: a user's token carries `userId` and no audience, the
-//! internal token between gateway and api carries its own audience and no user.
+//! Kinds that cannot be taken for each other: a user's token carries `userId` and no audience, the
+//! internal token between gateway and api carries its own audience and no user, and that of a probe is signed with
+//! another key.
 //!
 //! Secrets can be replaced while everything runs: the newest one signs, older ones still verify, and each token
 //! names its secret in the `kid` header (see [`Tokens::with_previous`]).
@@ -9,6 +10,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `key` | one secret: what it signs and verifies, and its short name |
+//! | `probe` | the token of a probe |
 
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Id, Timestamp};
 
 mod key;
+mod probe;
 
 use key::{ALGORITHM, Key};
 
@@ -63,6 +66,8 @@ pub struct TokenError(#[source] Error);
 pub struct Tokens {
     current: Key,
     previous: Vec<Key>,
+    current_of_probes: Key,
+    previous_of_probes: Vec<Key>,
 }
 
 impl fmt::Debug for Tokens {
@@ -75,7 +80,12 @@ impl Tokens {
     /// Signs and verifies with `secret`. Configuration refuses secrets under [`MIN_SECRET_BYTES`].
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        Self { current: Key::new(secret), previous: Vec::new() }
+        Self {
+            current: Key::new(secret),
+            previous: Vec::new(),
+            current_of_probes: Key::of_probes(secret),
+            previous_of_probes: Vec::new(),
+        }
     }
 
     /// Verifies with these secrets too, and signs nothing with them.
@@ -84,7 +94,10 @@ impl Tokens {
     /// signs everywhere with the old one among these, and the old one goes when its last token has expired.
     #[must_use]
     pub fn with_previous(mut self, secrets: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
-        self.previous.extend(secrets.into_iter().map(|secret| Key::new(secret.as_ref())));
+        for secret in secrets {
+            self.previous.push(Key::new(secret.as_ref()));
+            self.previous_of_probes.push(Key::of_probes(secret.as_ref()));
+        }
         self
     }
 
@@ -160,19 +173,27 @@ impl Tokens {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    /// The claims of a token, whichever secret signed it: the one that it names, or any if it was issued when tokens
-    /// named none.
     fn decode<T: DeserializeOwned>(&self, token: &str, validation: &Validation) -> Result<T, TokenError> {
-        let named = decode_header(token).map_err(TokenError)?.kid;
-        let mut refusal = Error::from(ErrorKind::InvalidSignature);
-        for key in self.keys().filter(|key| named.as_deref().is_none_or(|name| name == key.name())) {
-            match key.decode(token, validation) {
-                Ok(claims) => return Ok(claims),
-                Err(error) => refusal = error,
-            }
-        }
-        Err(TokenError(refusal))
+        decode_with(self.keys(), token, validation)
     }
+}
+
+/// The claims of a token, whichever of these keys signed it: the one that it names, or any if it was issued when tokens
+/// named none.
+fn decode_with<'a, T: DeserializeOwned>(
+    keys: impl Iterator<Item = &'a Key>,
+    token: &str,
+    validation: &Validation,
+) -> Result<T, TokenError> {
+    let named = decode_header(token).map_err(TokenError)?.kid;
+    let mut refusal = Error::from(ErrorKind::InvalidSignature);
+    for key in keys.filter(|key| named.as_deref().is_none_or(|name| name == key.name())) {
+        match key.decode(token, validation) {
+            Ok(claims) => return Ok(claims),
+            Err(error) => refusal = error,
+        }
+    }
+    Err(TokenError(refusal))
 }
 
 fn validation() -> Validation {

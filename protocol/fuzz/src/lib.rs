@@ -10,8 +10,10 @@ pub mod sound;
 
 use std::fmt::Debug;
 
-use protocol::body::{NewMessage, SendMessage, conversation_id};
+use protocol::body::{NewMessage, SendMessage, conversation_id, sent};
+use protocol::command::Batch;
 use protocol::input::{Input, Invalid, NO_OBJECT};
+use protocol::json::SIMD_FROM;
 use serde_json::{Map, Value};
 
 use crate::declared::{Anything, Everything, Small};
@@ -31,6 +33,17 @@ pub fn check(data: &[u8]) {
     body_and_query::<Small>(data);
     body_and_query::<SendMessage>(data);
     message(data);
+    parsers(data);
+}
+
+/// A text that is long enough for the other parser, and means the same, is read as the same.
+fn parsers(data: &[u8]) {
+    let long = [data, &[b' '; SIMD_FROM]].concat();
+    let body = |data: &[u8]| format!("{:?}", Everything::from_json(data));
+    assert_eq!(body(data), body(&long));
+    assert_eq!(NewMessage::parse(data), NewMessage::parse(&long));
+    let batch = |data: &[u8]| Batch::from_json(data).map(|batch| format!("{batch:?}")).ok();
+    assert_eq!(batch(data), batch(&long));
 }
 
 /// A message as REST and sockets give it.
@@ -40,9 +53,13 @@ fn message(data: &[u8]) {
         Err(refused) => check_refusal::<SendMessage>(&refused),
     }
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Err(refused) = conversation_id(text) {
+    let conversation = conversation_id(text);
+    if let Err(refused) = &conversation {
         assert!(["body", "conversationId"].contains(&&*refused.field), "{refused:?}");
     }
+    // Whether both are read at once or one after the other must not show.
+    let apart = conversation.and_then(|id| NewMessage::parse(data).map(|message| (id, message)));
+    assert_eq!(sent(text), apart);
 }
 
 fn body_and_query<T: Input + Sound + Debug>(data: &[u8]) {
