@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use protocol::Id;
 use protocol::bus::{Delivery, Uplink};
-use tokio::sync::mpsc;
+use service::metrics::Registry;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 use crate::{Bus, BusError, Incoming, Publisher, UplinkSender};
 
 /// Deliveries that may wait for a gateway before the streamer waits with them.
@@ -22,8 +23,12 @@ const UPLINKS: usize = 1024;
 const UPLINK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The in-process bus. Clones are handles on the same one.
-#[derive(Clone, Debug, Default)]
-pub struct InProcess(Arc<Mutex<Attached>>);
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    attached: Arc<Mutex<Attached>>,
+    metrics: Metrics,
+    connected: watch::Sender<bool>,
+}
 
 #[derive(Debug, Default)]
 struct Attached {
@@ -42,20 +47,30 @@ pub struct InProcessUplinks(InProcess);
 impl InProcess {
     /// A bus that nobody is attached to yet.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(registry: &Registry) -> Self {
+        let help = "1 while the connection to the bus is up; always 1 in one process";
+        registry.gauge("linkup_bus_connected", help, &[]).set(1.0);
+        Self {
+            attached: Arc::default(),
+            metrics: Metrics::new(registry),
+            connected: watch::Sender::new(true),
+        }
     }
 
     /// What is attached. Never held across an await. A panic of a holder leaves nothing half-done, so
     /// poisoning is no reason to stop.
     fn attached(&self) -> MutexGuard<'_, Attached> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Bus for InProcess {
     type Publisher = InProcessPublisher;
     type Uplinks = InProcessUplinks;
+
+    fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.subscribe()
+    }
 
     async fn attach_streamer(&self) -> Result<(InProcessPublisher, mpsc::Receiver<Uplink>), BusError> {
         let (sender, receiver) = mpsc::channel(UPLINKS);
@@ -77,8 +92,8 @@ impl Publisher for InProcessPublisher {
     async fn publish(&mut self, gateway: Id, delivery: &Delivery) -> Result<(), BusError> {
         let Some(sender) = self.0.attached().gateways.get(&gateway).cloned() else { return Ok(()) };
         if sender.send(Incoming::Delivery(delivery.clone())).await.is_ok() {
-            METRICS.published.count(0);
-            METRICS.received.count(0);
+            self.0.metrics.published.delivery(0);
+            self.0.metrics.received.delivery(0);
             return Ok(());
         }
         let mut attached = self.0.attached();
@@ -103,9 +118,18 @@ impl UplinkSender for InProcessUplinks {
     async fn send(&self, uplink: Uplink) -> Result<(), BusError> {
         let Some(sender) = self.0.attached().streamer.clone() else { return Ok(()) };
         match timeout(UPLINK_PATIENCE, sender.send(uplink)).await {
+            Ok(Ok(())) => {
+                self.0.metrics.published.uplinks.increment(1);
+                self.0.metrics.received.uplinks.increment(1);
+                Ok(())
+            }
             // A streamer that has just gone is none: the uplink is lost, and the gateway will repeat itself.
-            Ok(Ok(()) | Err(_)) => Ok(()),
-            Err(_) => Err(BusError::Timeout(UPLINK_PATIENCE)),
+            Ok(Err(_)) => Ok(()),
+            Err(_) => {
+                let error = BusError::Timeout(UPLINK_PATIENCE);
+                self.0.metrics.failed(&error);
+                Err(error)
+            }
         }
     }
 }
@@ -114,14 +138,19 @@ impl UplinkSender for InProcessUplinks {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use protocol::Clock;
     use protocol::bus::Downlink;
+    use protocol::{Clock, UnixMicros};
 
     #[tokio::test]
     async fn a_full_gateway_holds_the_publisher_up_until_it_reads_or_goes() {
-        let bus = InProcess::new();
+        let bus = InProcess::new(&Registry::new());
         let gateway = Id::mint();
-        let delivery = Delivery { term: 1, counter: 1, body: Downlink::Beat { position: Clock::default() } };
+        let delivery = Delivery {
+            term: 1,
+            counter: 1,
+            sent: UnixMicros::now(),
+            body: Downlink::Beat { position: Clock::default() },
+        };
         let (mut publisher, _uplinks) = bus.attach_streamer().await.unwrap();
         let (_, mut receiver) = bus.attach_gateway(gateway).await.unwrap();
         for _ in 0..DELIVERIES {

@@ -11,7 +11,7 @@
 //! | [`size`] | how large a delivery becomes on the wire, so that the streamer can split in time |
 //! | [`error`] | [`BusError`] |
 //!
-//! Counters are `linkup_bus_*` in the default registry of `prometheus`.
+//! Metrics are `linkup_bus_*`, in the registry that a bus is made with.
 
 pub mod error;
 pub mod in_process;
@@ -23,7 +23,7 @@ use std::future::Future;
 
 use protocol::Id;
 use protocol::bus::{Delivery, Uplink};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use error::BusError;
 pub use in_process::InProcess;
@@ -35,6 +35,10 @@ pub trait Bus: Clone + Send + Sync + 'static {
     type Publisher: Publisher;
     /// What a gateway speaks to the streamer with.
     type Uplinks: UplinkSender;
+
+    /// Whether the bus itself (the server, not just the socket to it) answers; right within two seconds. Always true in one
+    /// process.
+    fn connected(&self) -> watch::Receiver<bool>;
 
     /// Attaches the streamer's side: it publishes to gateways and receives what gateways say.
     ///

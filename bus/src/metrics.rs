@@ -1,74 +1,110 @@
-//! Counters of the bus.
+//! `linkup_bus_*`.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus::{IntCounter, IntCounterVec, Opts};
+use service::metrics::{AtomicCounter, Counter, Histogram, Registry};
 
-/// The counters of this process.
-pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
+use crate::BusError;
 
-/// See the help texts below.
+/// The handles of one bus. Clones are the same.
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     pub(crate) published: Direction,
     pub(crate) received: Direction,
-    pub(crate) decode_errors: IntCounter,
-    pub(crate) reconnects: IntCounter,
-    pub(crate) slow_consumer_drops: IntCounter,
+    pub(crate) confirm: Histogram,
+    pub(crate) reconnects: Counter,
+    pub(crate) slow_consumer_drops: Counter,
+    decode_errors: Counter,
+    /// How many messages were malformed, for the log.
+    malformed: Arc<AtomicU64>,
+    timeouts: Counter,
+    too_large: Counter,
 }
 
-/// Deliveries in one direction, seen from this process.
+/// What went in one direction, seen from this process.
+#[derive(Clone, Debug)]
 pub(crate) struct Direction {
-    deliveries: IntCounter,
-    bytes: IntCounter,
+    deliveries: AtomicCounter,
+    bytes: AtomicCounter,
+    pub(crate) uplinks: AtomicCounter,
 }
 
 impl Direction {
+    fn new(registry: &Registry, direction: &'static str) -> Self {
+        let labels = [("direction", direction)];
+        Self {
+            deliveries: registry.atomic_counter(
+                "linkup_bus_deliveries_total",
+                "Deliveries from streamer to gateways",
+                &labels,
+            ),
+            bytes: registry.atomic_counter(
+                "linkup_bus_delivery_bytes_total",
+                "Encoded bytes of deliveries (0 in one process)",
+                &labels,
+            ),
+            uplinks: registry.atomic_counter(
+                "linkup_bus_uplinks_total",
+                "Messages from gateways to streamers",
+                &labels,
+            ),
+        }
+    }
+
     /// Counts one delivery of this many encoded bytes (0 where nothing is encoded).
-    pub(crate) fn count(&self, bytes: usize) {
-        self.deliveries.inc();
-        self.bytes.inc_by(bytes as u64);
+    pub(crate) fn delivery(&self, bytes: usize) {
+        self.deliveries.increment(1);
+        self.bytes.increment(bytes as u64);
     }
 }
 
 impl Metrics {
-    fn register() -> Self {
-        let deliveries = vector("linkup_bus_deliveries_total", "Deliveries from streamer to gateways");
-        let bytes = vector("linkup_bus_delivery_bytes_total", "Encoded bytes of deliveries (0 in process)");
-        let direction = |name: &str| Direction {
-            deliveries: deliveries.with_label_values(&[name]),
-            bytes: bytes.with_label_values(&[name]),
-        };
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let [timeouts, too_large] = registry.counters(
+            "linkup_bus_failures_total",
+            "What could not be handed over",
+            "reason",
+            ["timeout", "too_large"],
+        );
+        let confirm = "A round trip through the bus that confirms what was published";
         Self {
-            published: direction("published"),
-            received: direction("received"),
-            decode_errors: counter("linkup_bus_decode_errors_total", "Messages skipped as malformed"),
-            reconnects: counter("linkup_bus_reconnects_total", "Connections made anew after a loss"),
-            slow_consumer_drops: counter(
+            published: Direction::new(registry, "published"),
+            received: Direction::new(registry, "received"),
+            confirm: registry.histogram("linkup_bus_confirm_seconds", confirm, &[]),
+            reconnects: registry.counter(
+                "linkup_bus_reconnects_total",
+                "Connections made anew after a loss",
+                &[],
+            ),
+            slow_consumer_drops: registry.counter(
                 "linkup_bus_slow_consumer_drops_total",
                 "Messages dropped because this process did not keep up",
+                &[],
             ),
+            decode_errors: registry.counter(
+                "linkup_bus_decode_errors_total",
+                "Messages skipped as malformed",
+                &[],
+            ),
+            malformed: Arc::default(),
+            timeouts,
+            too_large,
         }
     }
-}
 
-fn counter(name: &str, help: &str) -> IntCounter {
-    // Invariant: the names above are constants that prometheus accepts.
-    let counter = IntCounter::new(name, help).unwrap_or_else(|error| panic!("{name}: {error}"));
-    register(name, Box::new(counter.clone()));
-    counter
-}
+    /// Counts a malformed message; how many there were with this one.
+    pub(crate) fn malformed(&self) -> u64 {
+        self.decode_errors.increment(1);
+        self.malformed.fetch_add(1, Ordering::Relaxed) + 1
+    }
 
-fn vector(name: &str, help: &str) -> IntCounterVec {
-    // Invariant: as above.
-    let vector = IntCounterVec::new(Opts::new(name, help), &["direction"])
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
-    register(name, Box::new(vector.clone()));
-    vector
-}
-
-/// A counter that cannot be registered still counts; it is only not to be seen, which is no reason to stop.
-fn register(name: &str, collector: Box<dyn prometheus::core::Collector>) {
-    if let Err(error) = prometheus::register(collector) {
-        tracing::warn!(name, %error, "a metric could not be registered");
+    /// Counts what could not be handed over.
+    pub(crate) fn failed(&self, error: &BusError) {
+        match error {
+            BusError::Timeout(_) => self.timeouts.increment(1),
+            BusError::TooLarge { .. } => self.too_large.increment(1),
+            _ => {}
+        }
     }
 }

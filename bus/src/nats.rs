@@ -1,7 +1,7 @@
 //! The bus over NATS, for parts on several hosts.
 //!
-//! Subjects: `<prefix>.gateway.<id>` to one gateway, `<prefix>.streamer` to the streamers, and
-//! `<prefix>.echo.<id>` for round trips, so that an account needs rights on `<prefix>.>` only. Messages are
+//! Subjects: `<prefix>.2.gateway.<id>` to one gateway, `<prefix>.2.streamer` to the streamers, and
+//! `<prefix>.2.echo.<id>` for round trips (2 is the version of what is said), so that an account needs rights on `<prefix>.>` only. Messages are
 //! `postcard`. Plain NATS, no JetStream: deliveries are numbered and the streamer can replay them, so a second
 //! log would only cost.
 //!
@@ -10,9 +10,11 @@
 //! | `address` | reading the URL, keeping credentials apart from it |
 //! | `signals` | what the client library reports: reconnects and drops |
 //! | `echo` | round trips through the server |
+//! | `connected` | whether the server answers |
 //! | `pump` | from a subscription to a receiver: decoding, back-pressure, notices of loss |
 
 mod address;
+mod connected;
 mod echo;
 mod pump;
 mod signals;
@@ -27,16 +29,20 @@ use bytes::Bytes;
 use protocol::Id;
 use protocol::bus::{Delivery, Uplink};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use service::metrics::Registry;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 use crate::{Bus, BusError, Incoming, Publisher, UplinkSender, size};
 use address::Servers;
 use echo::Echo;
 use signals::Signals;
 
+/// Part of every subject. It changes with what is said: processes that do not understand each other do not hear each other
+/// either, so that nothing counts as delivered which nobody could read.
+const WIRE_VERSION: &str = "2";
 /// How long one server may take to accept a connection.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long connecting may take in all: names are resolved, and several servers may be tried.
@@ -120,6 +126,7 @@ impl fmt::Debug for NatsOptions {
 pub struct Nats {
     link: Link,
     attached: Arc<Mutex<Attached>>,
+    connected: watch::Receiver<bool>,
 }
 
 impl fmt::Debug for Nats {
@@ -142,6 +149,7 @@ struct Link {
     signals: Arc<Signals>,
     prefix: Arc<str>,
     patience: Duration,
+    metrics: Metrics,
 }
 
 impl Nats {
@@ -149,8 +157,8 @@ impl Nats {
     ///
     /// # Errors
     /// See [`Self::connect_with`].
-    pub async fn connect(url: &str) -> Result<Self, BusError> {
-        Self::connect_with(NatsOptions::new(url)).await
+    pub async fn connect(url: &str, registry: &Registry) -> Result<Self, BusError> {
+        Self::connect_with(NatsOptions::new(url), registry).await
     }
 
     /// Connects.
@@ -158,10 +166,11 @@ impl Nats {
     /// # Errors
     /// [`BusError::Config`] if the URL or the prefix cannot be used, [`BusError::Unreachable`] if no server
     /// accepts the connection within ten seconds.
-    pub async fn connect_with(options: NatsOptions) -> Result<Self, BusError> {
+    pub async fn connect_with(options: NatsOptions, registry: &Registry) -> Result<Self, BusError> {
         check_prefix(&options.prefix)?;
         let servers = Servers::parse(&options.url)?;
-        let signals = Arc::new(Signals::default());
+        let metrics = Metrics::new(registry);
+        let signals = Arc::new(Signals::new(metrics.clone()));
         let reported = signals.clone();
         let connecting = servers
             .authenticate(ConnectOptions::new())
@@ -184,8 +193,12 @@ impl Nats {
             .map_err(|error| unreachable(error.to_string()))?;
         signals.watch(client.statistics());
         tracing::info!(%servers, max_payload = client.max_payload(), "connected to NATS");
-        let link = Link { client, signals, prefix: options.prefix.into(), patience: options.patience };
-        Ok(Self { link, attached: Arc::default() })
+        let prefix = format!("{}.{WIRE_VERSION}", options.prefix).into();
+        let link = Link { client, signals, prefix, patience: options.patience, metrics };
+        let (told, connected) = watch::channel(true);
+        connected::export(registry, connected.clone());
+        tokio::spawn(connected::watch(link.clone(), told));
+        Ok(Self { link, attached: Arc::default(), connected })
     }
 
     fn attached(&self) -> std::sync::MutexGuard<'_, Attached> {
@@ -230,7 +243,7 @@ impl Link {
         let encoded = postcard::to_extend(message, Vec::with_capacity(expected))?;
         let (bytes, limit) = (encoded.len(), self.client.max_payload());
         if bytes > limit {
-            return Err(BusError::TooLarge { bytes, limit });
+            return Err(self.failed(BusError::TooLarge { bytes, limit }));
         }
         Ok(encoded.into())
     }
@@ -242,8 +255,13 @@ impl Link {
             Ok(Ok(())) => Ok(()),
             // Sizes and subjects were checked before, so the connection's task has ended.
             Ok(Err(_)) => Err(BusError::Closed),
-            Err(_) => Err(BusError::Timeout(self.patience)),
+            Err(_) => Err(self.failed(BusError::Timeout(self.patience))),
         }
+    }
+
+    fn failed(&self, error: BusError) -> BusError {
+        self.metrics.failed(&error);
+        error
     }
 
     async fn subscribe(&self, subject: String) -> Result<async_nats::Subscriber, BusError> {
@@ -259,12 +277,16 @@ impl Bus for Nats {
     type Publisher = NatsPublisher;
     type Uplinks = NatsUplinks;
 
+    fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.clone()
+    }
+
     async fn attach_streamer(&self) -> Result<(NatsPublisher, mpsc::Receiver<Uplink>), BusError> {
         let subscriber = self.link.subscribe(self.link.streamer_subject()).await?;
         let mut echo = Echo::new(self.link.clone()).await?;
         echo.settle().await?;
         let (sender, receiver) = mpsc::channel(UPLINKS);
-        let pump = tokio::spawn(pump::uplinks(subscriber, sender)).abort_handle();
+        let pump = tokio::spawn(pump::uplinks(subscriber, sender, self.link.metrics.clone())).abort_handle();
         if let Some(earlier) = self.attached().streamer.replace(pump) {
             earlier.abort();
         }
@@ -277,7 +299,8 @@ impl Bus for Nats {
         let subscriber = self.link.subscribe(self.link.gateway_subject(gateway)).await?;
         Echo::new(self.link.clone()).await?.settle().await?;
         let (sender, receiver) = mpsc::channel(DELIVERIES);
-        let pump = tokio::spawn(pump::deliveries(subscriber, losses, sender)).abort_handle();
+        let pump = tokio::spawn(pump::deliveries(subscriber, losses, sender, self.link.metrics.clone()))
+            .abort_handle();
         let mut attached = self.attached();
         attached.gateways.retain(|_, pump| !pump.is_finished());
         if let Some(earlier) = attached.gateways.insert(gateway, pump) {
@@ -307,7 +330,7 @@ impl Publisher for NatsPublisher {
         let bytes = payload.len();
         self.unconfirmed.get_or_insert_with(|| self.link.signals.connections());
         self.link.send(self.link.gateway_subject(gateway), payload).await?;
-        METRICS.published.count(bytes);
+        self.link.metrics.published.delivery(bytes);
         Ok(())
     }
 
@@ -315,7 +338,11 @@ impl Publisher for NatsPublisher {
         // An answer over the connection that everything was published over proves that the server has read
         // all of it. An answer over a later one proves nothing about what the earlier one carried.
         let connection = self.unconfirmed.unwrap_or_else(|| self.link.signals.connections());
+        let asked = Instant::now();
         let outcome = self.echo.round_trip(connection).await;
+        if outcome.is_ok() {
+            self.link.metrics.confirm.record(asked.elapsed().as_secs_f64());
+        }
         if matches!(outcome, Ok(()) | Err(BusError::Interrupted)) {
             self.unconfirmed = None;
         }
@@ -343,6 +370,7 @@ impl UplinkSender for NatsUplinks {
     async fn send(&self, uplink: Uplink) -> Result<(), BusError> {
         let payload = self.link.encode(&uplink, 64)?;
         self.link.send(self.link.streamer_subject(), payload).await?;
+        self.link.metrics.published.uplinks.increment(1);
         if matches!(uplink, Uplink::Leave { .. }) {
             // A process that says this is about to end, and what it has not written to the socket by then is
             // lost. It is a courtesy, so a failure changes nothing.

@@ -4,7 +4,7 @@
 use protocol::bus::{Content, Delivery, Downlink, Envelope};
 
 /// The most bytes that a delivery takes beside its envelopes.
-pub const DELIVERY_OVERHEAD: usize = 64;
+pub const DELIVERY_OVERHEAD: usize = 80;
 
 /// The most bytes that the length of a sequence, or any 64-bit number, takes.
 const VARINT: usize = 10;
@@ -19,7 +19,8 @@ pub fn envelope_bytes(envelope: &Envelope) -> usize {
         Content::SessionsEnded { .. } => VARINT,
         Content::UserGone => 0,
     };
-    clock + VARINT + envelope.recipients.len() * 12 + VARINT + content
+    let received = 1 + VARINT;
+    clock + VARINT + envelope.recipients.len() * 12 + VARINT + content + received
 }
 
 /// The most bytes that this delivery takes.
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use protocol::bus::Typing;
-    use protocol::{Clock, Id};
+    use protocol::{Clock, Id, UnixMicros};
 
     #[test]
     fn the_bound_holds_and_is_close() {
@@ -54,13 +55,19 @@ mod tests {
                 clock,
                 recipients: vec![Id::from_bytes([255; 12]); recipients],
                 content: Content::Event(Bytes::from(vec![b'x'; event])),
+                received: (recipients > 0).then_some(UnixMicros::from_micros(i64::MIN)),
             };
             for count in [0, 1, 200] {
                 let events = vec![envelope.clone(); count];
                 let bodies =
                     [Downlink::Events(events.clone()), Downlink::Replay { request: u64::MAX, events }];
                 for body in bodies {
-                    let delivery = Delivery { term: u64::MAX, counter: u64::MAX, body };
+                    let delivery = Delivery {
+                        term: u64::MAX,
+                        counter: u64::MAX,
+                        sent: UnixMicros::from_micros(i64::MIN),
+                        body,
+                    };
                     let exact = postcard::to_stdvec(&delivery).unwrap().len();
                     let bound = delivery_bytes(&delivery);
                     assert!(exact <= bound, "{exact} bytes, bound {bound}");
@@ -80,7 +87,12 @@ mod tests {
                 Downlink::Typing { typing: typing.clone(), recipients: users },
             ];
             for body in bodies {
-                let delivery = Delivery { term: u64::MAX, counter: u64::MAX, body };
+                let delivery = Delivery {
+                    term: u64::MAX,
+                    counter: u64::MAX,
+                    sent: UnixMicros::from_micros(i64::MIN),
+                    body,
+                };
                 assert!(postcard::to_stdvec(&delivery).unwrap().len() <= delivery_bytes(&delivery));
             }
         }

@@ -17,19 +17,20 @@ mod suite;
 
 use bus::{Bus, InProcess, Nats};
 use nats_server::NatsServer;
+use service::metrics::Registry;
 use suite::Ends;
 
 /// All ends on the one bus that there is in a process.
 fn in_process() -> (Ends<InProcess>, ()) {
-    let bus = InProcess::new();
+    let bus = InProcess::new(&Registry::new());
     (Ends { streamer: bus.clone(), gateways: bus }, ())
 }
 
 /// The streamer and the gateways in "processes" of their own: each has its connection.
 async fn over_nats() -> (Ends<Nats>, NatsServer) {
     let server = NatsServer::start().await;
-    let streamer = Nats::connect(&server.url()).await.unwrap();
-    let gateways = Nats::connect(&server.url()).await.unwrap();
+    let streamer = Nats::connect(&server.url(), &Registry::new()).await.unwrap();
+    let gateways = Nats::connect(&server.url(), &Registry::new()).await.unwrap();
     (Ends { streamer, gateways }, server)
 }
 

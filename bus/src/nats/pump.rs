@@ -13,17 +13,18 @@ use tokio::task::{consume_budget, unconstrained};
 
 use super::signals::Losses;
 use crate::Incoming;
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 
 /// Decodes what gateways say and hands it on.
-pub(super) async fn uplinks(mut subscriber: Subscriber, sender: mpsc::Sender<Uplink>) {
+pub(super) async fn uplinks(mut subscriber: Subscriber, sender: mpsc::Sender<Uplink>, metrics: Metrics) {
     loop {
         let message = tokio::select! {
             message = subscriber.next() => message,
             () = sender.closed() => None,
         };
         let Some(message) = message else { return };
-        let Some(uplink) = decode(&message.payload) else { continue };
+        let Some(uplink) = decode(&message.payload, &metrics) else { continue };
+        metrics.received.uplinks.increment(1);
         if sender.send(uplink).await.is_err() {
             return;
         }
@@ -35,6 +36,7 @@ pub(super) async fn deliveries(
     mut subscriber: Subscriber,
     mut losses: Losses,
     sender: mpsc::Sender<Incoming>,
+    metrics: Metrics,
 ) {
     while let Some(next) = next(&mut subscriber, &mut losses, &sender).await {
         // Looked at after each message, too, so that the notice precedes whatever the new connection brings:
@@ -42,7 +44,7 @@ pub(super) async fn deliveries(
         if losses.reconnected() && sender.send(Incoming::Reconnected).await.is_err() {
             return;
         }
-        let Some(incoming) = next.incoming() else { continue };
+        let Some(incoming) = next.incoming(&metrics) else { continue };
         if sender.send(incoming).await.is_err() {
             return;
         }
@@ -60,13 +62,13 @@ enum Next {
 }
 
 impl Next {
-    fn incoming(&self) -> Option<Incoming> {
+    fn incoming(&self, metrics: &Metrics) -> Option<Incoming> {
         match self {
             Self::Look => None,
             Self::Dropped => Some(Incoming::Reconnected),
             Self::Message(message) => {
-                let delivery: Delivery = decode(&message.payload)?;
-                METRICS.received.count(message.payload.len());
+                let delivery: Delivery = decode(&message.payload, metrics)?;
+                metrics.received.delivery(message.payload.len());
                 Some(Incoming::Delivery(delivery))
             }
         }
@@ -100,19 +102,18 @@ async fn next(
 }
 
 /// Decodes a message, or counts it as malformed.
-fn decode<T: DeserializeOwned>(payload: &Bytes) -> Option<T> {
+fn decode<T: DeserializeOwned>(payload: &Bytes, metrics: &Metrics) -> Option<T> {
     match postcard::take_from_bytes(payload) {
         Ok((value, [])) => return Some(value),
-        Ok((_, rest)) => skip(payload.len(), &format_args!("{} bytes too many", rest.len())),
-        Err(error) => skip(payload.len(), &error),
+        Ok((_, rest)) => skip(payload.len(), &format_args!("{} bytes too many", rest.len()), metrics),
+        Err(error) => skip(payload.len(), &error, metrics),
     }
     None
 }
 
-fn skip(bytes: usize, reason: &dyn std::fmt::Display) {
-    METRICS.decode_errors.inc();
+fn skip(bytes: usize, reason: &dyn std::fmt::Display, metrics: &Metrics) {
     // Whoever may publish on the subject can send any number of these; the log is not to grow with them.
-    if METRICS.decode_errors.get().is_power_of_two() {
+    if metrics.malformed().is_power_of_two() {
         tracing::warn!(bytes, %reason, "a malformed message on the bus is skipped (logged ever more rarely)");
     }
 }
@@ -121,20 +122,22 @@ fn skip(bytes: usize, reason: &dyn std::fmt::Display) {
 mod tests {
     use super::*;
     use protocol::Id;
+    use service::metrics::Registry;
 
     #[test]
     fn what_is_not_exactly_one_message_is_skipped() {
+        let metrics = Metrics::new(&Registry::new());
         let uplink = Uplink::Alive { gateway: Id::mint(), request: 0 };
         let mut bytes = postcard::to_stdvec(&uplink).unwrap();
-        assert_eq!(decode(&Bytes::from(bytes.clone())), Some(uplink));
+        assert_eq!(decode(&Bytes::from(bytes.clone()), &metrics), Some(uplink));
 
         bytes.push(0);
-        assert_eq!(decode::<Uplink>(&Bytes::from(bytes.clone())), None, "too long");
+        assert_eq!(decode::<Uplink>(&Bytes::from(bytes.clone()), &metrics), None, "too long");
         bytes.truncate(5);
-        assert_eq!(decode::<Uplink>(&Bytes::from(bytes)), None, "too short");
-        assert_eq!(decode::<Uplink>(&Bytes::from_static(&[99])), None, "no such variant");
+        assert_eq!(decode::<Uplink>(&Bytes::from(bytes), &metrics), None, "too short");
+        assert_eq!(decode::<Uplink>(&Bytes::from_static(&[99]), &metrics), None, "no such variant");
         // A length of 2^63 promises more than there is, and must not be allocated.
         let vast = [0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 127];
-        assert_eq!(decode::<Delivery>(&Bytes::copy_from_slice(&vast)), None, "a vast length");
+        assert_eq!(decode::<Delivery>(&Bytes::copy_from_slice(&vast), &metrics), None, "a vast length");
     }
 }

@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use async_nats::{Event, Statistics};
 use tokio::sync::watch;
 
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 
 /// Counts connections and drops, and wakes whoever waits for either to change.
-#[derive(Default)]
 pub(super) struct Signals {
+    metrics: Metrics,
     statistics: OnceLock<Arc<Statistics>>,
     connected: AtomicBool,
     drops: AtomicU64,
@@ -18,6 +18,16 @@ pub(super) struct Signals {
 }
 
 impl Signals {
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            statistics: OnceLock::new(),
+            connected: AtomicBool::new(false),
+            drops: AtomicU64::new(0),
+            wake: watch::Sender::default(),
+        }
+    }
+
     /// Takes the connection's own statistics as the source of [`Self::connections`]. The library raises that
     /// number before it reads a byte of a new connection, whereas events come late and may be discarded.
     pub(super) fn watch(&self, statistics: Arc<Statistics>) {
@@ -35,13 +45,13 @@ impl Signals {
         match event {
             Event::Connected => {
                 if self.connected.swap(true, Ordering::Relaxed) {
-                    METRICS.reconnects.inc();
+                    self.metrics.reconnects.increment(1);
                     tracing::info!("connected to NATS again");
                 }
             }
             Event::Disconnected => tracing::warn!("the connection to NATS is lost"),
             Event::SlowConsumer(_) => {
-                METRICS.slow_consumer_drops.inc();
+                self.metrics.slow_consumer_drops.increment(1);
                 self.drops.fetch_add(1, Ordering::Release);
             }
             Event::ServerError(error) => tracing::warn!(%error, "NATS reports an error"),
@@ -105,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_is_seen_once() {
-        let signals = Arc::new(Signals::default());
+        let signals = Arc::new(Signals::new(Metrics::new(&service::metrics::Registry::new())));
         let statistics = Arc::new(Statistics::default());
         signals.watch(statistics.clone());
         statistics.connects.store(1, Ordering::Release);

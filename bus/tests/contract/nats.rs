@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use bus::{Bus, BusError, Incoming, Nats, NatsOptions, Publisher, UplinkSender};
 use bytes::Bytes;
-use protocol::Clock;
-use protocol::Id;
 use protocol::bus::{Content, Delivery, Downlink, Envelope, Registrant, Uplink};
+use protocol::{Clock, Id, UnixMicros};
+use service::metrics::Registry;
 use tokio::sync::mpsc::Receiver;
 
 use super::nats_server::NatsServer;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A bus that soon loses patience.
 async fn impatient(server: &NatsServer) -> Nats {
     let options = NatsOptions::new(server.url()).patience(PATIENCE);
-    Nats::connect_with(options).await.unwrap()
+    Nats::connect_with(options, &Registry::new()).await.unwrap()
 }
 
 /// The first thing that arrives after however many deliveries.
@@ -80,7 +80,7 @@ async fn a_restarted_server_is_noticed_and_used() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_reconnect_is_reported_once_and_to_every_gateway() {
     let mut server = NatsServer::start().await;
-    let bus = Nats::connect(&server.url()).await.unwrap();
+    let bus = Nats::connect(&server.url(), &Registry::new()).await.unwrap();
     let (one, two) = (Id::mint(), Id::mint());
     let (_, mut to_one) = bus.attach_gateway(one).await.unwrap();
     let (_, mut to_two) = bus.attach_gateway(two).await.unwrap();
@@ -103,9 +103,9 @@ async fn one_reconnect_is_reported_once_and_to_every_gateway() {
 async fn confirm_asks_the_server_and_not_the_socket() {
     let server = NatsServer::start().await;
     let relay = Relay::to(server.port()).await;
-    let gateways = Nats::connect(&server.url()).await.unwrap();
+    let gateways = Nats::connect(&server.url(), &Registry::new()).await.unwrap();
     let options = NatsOptions::new(relay.url()).patience(PATIENCE);
-    let streamer = Nats::connect_with(options).await.unwrap();
+    let streamer = Nats::connect_with(options, &Registry::new()).await.unwrap();
     let (mut publisher, _uplinks) = streamer.attach_streamer().await.unwrap();
     let gateway = Id::mint();
     let (_, mut incoming) = gateways.attach_gateway(gateway).await.unwrap();
@@ -124,10 +124,39 @@ async fn confirm_asks_the_server_and_not_the_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_silent_or_gone_is_noticed_soon_and_so_is_its_return() {
+    let mut server = NatsServer::start().await;
+    let relay = Relay::to(server.port()).await;
+    let registry = Registry::new();
+    let bus = Nats::connect(&relay.url(), &registry).await.unwrap();
+    let mut connected = bus.connected();
+    let told = async |connected: &mut tokio::sync::watch::Receiver<bool>, expected: bool| {
+        let began = Instant::now();
+        soon("the news", connected.wait_for(|now| *now == expected)).await.unwrap();
+        // One and a half by its own timers; the rest is for a busy machine.
+        assert!(began.elapsed() < Duration::from_secs(3), "{expected} after {:?}", began.elapsed());
+        assert_eq!(registry.value("linkup_bus_connected", &[]), Some(f64::from(u8::from(expected))));
+    };
+    assert!(*connected.borrow());
+    relay.hold();
+    told(&mut connected, false).await;
+    relay.release();
+    told(&mut connected, true).await;
+
+    let direct = Nats::connect(&server.url(), &Registry::new()).await.unwrap();
+    let mut connected = direct.connected();
+    server.kill();
+    soon("the loss", connected.wait_for(|now| !now)).await.unwrap();
+    server.restart().await;
+    soon("the return", connected.wait_for(|now| *now)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_messages_are_skipped() {
     let server = NatsServer::start().await;
     let options = NatsOptions::new(server.url()).prefix("other.place").name("test");
-    let bus = Nats::connect_with(options).await.unwrap();
+    let registry = Registry::new();
+    let bus = Nats::connect_with(options, &registry).await.unwrap();
     let gateway = Id::mint();
     let (mut publisher, mut uplinks) = bus.attach_streamer().await.unwrap();
     let (sender, mut incoming) = bus.attach_gateway(gateway).await.unwrap();
@@ -136,7 +165,7 @@ async fn malformed_messages_are_skipped() {
     let mut too_long = postcard::to_stdvec(&beat(9)).unwrap();
     too_long.push(0);
     for payload in [&b""[..], b"\xff", b"{\"json\":true}", &too_long] {
-        for subject in ["other.place.streamer".to_owned(), format!("other.place.gateway.{gateway}")] {
+        for subject in ["other.place.2.streamer".to_owned(), format!("other.place.2.gateway.{gateway}")] {
             stranger.publish(subject, Bytes::copy_from_slice(payload)).await.unwrap();
         }
     }
@@ -149,15 +178,15 @@ async fn malformed_messages_are_skipped() {
     assert_eq!(next_counter(&mut incoming).await, 1);
     sender.send(Uplink::Alive { gateway, request: 0 }).await.unwrap();
     assert_eq!(soon("an uplink", uplinks.recv()).await, Some(Uplink::Alive { gateway, request: 0 }));
-    let text = prometheus::TextEncoder::new().encode_to_string(&prometheus::gather()).unwrap();
-    let count = text.lines().find_map(|line| line.strip_prefix("linkup_bus_decode_errors_total "));
-    assert!(count.unwrap().parse::<u64>().unwrap() >= 8, "{text}");
+    assert_eq!(registry.value("linkup_bus_decode_errors_total", &[]), Some(8.0));
+    assert_eq!(registry.value("linkup_bus_uplinks_total", &[("direction", "received")]), Some(1.0));
+    assert_eq!(registry.value("linkup_bus_deliveries_total", &[("direction", "received")]), Some(1.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_large_is_refused_and_the_connection_survives() {
     let server = NatsServer::start_with("max_payload: 4096", &[]).await;
-    let bus = Nats::connect(&server.url()).await.unwrap();
+    let bus = Nats::connect(&server.url(), &Registry::new()).await.unwrap();
     let gateway = Id::mint();
     let (mut publisher, _uplinks) = bus.attach_streamer().await.unwrap();
     let (sender, mut incoming) = bus.attach_gateway(gateway).await.unwrap();
@@ -167,8 +196,12 @@ async fn what_is_too_large_is_refused_and_the_connection_survives() {
         clock: Clock::default(),
         recipients: vec![gateway],
         content: Content::Event(vec![0; bytes].into()),
+        received: None,
     };
-    let events = |bytes| Delivery { term: 1, counter: 1, body: Downlink::Events(vec![envelope(bytes)]) };
+    let events = |bytes| {
+        let body = Downlink::Events(vec![envelope(bytes)]);
+        Delivery { term: 1, counter: 1, sent: UnixMicros::now(), body }
+    };
     let refused = publisher.publish(gateway, &events(5000)).await;
     assert!(matches!(refused, Err(BusError::TooLarge { bytes: 5000.., limit: 4096 })), "{refused:?}");
     let register = Uplink::Register {
@@ -194,8 +227,10 @@ async fn what_is_too_large_is_refused_and_the_connection_survives() {
 async fn a_slow_gateway_is_told_behind_its_backlog() {
     const COUNT: u64 = 20_000;
     let server = NatsServer::start().await;
-    let (streamer, gateways) =
-        (Nats::connect(&server.url()).await.unwrap(), Nats::connect(&server.url()).await.unwrap());
+    let (streamer, gateways) = (
+        Nats::connect(&server.url(), &Registry::new()).await.unwrap(),
+        Nats::connect(&server.url(), &Registry::new()).await.unwrap(),
+    );
     let gateway = Id::mint();
     let (mut publisher, _uplinks) = streamer.attach_streamer().await.unwrap();
     let (_, mut incoming) = gateways.attach_gateway(gateway).await.unwrap();
@@ -223,7 +258,7 @@ async fn connecting_to_nobody_fails_soon_and_keeps_secrets() {
     // Port 1 refuses; the listener accepts and says nothing.
     for port in [1, silent] {
         let url = format!("nats://user:hunter2@127.0.0.1:{port}");
-        let error = soon("the failure", Nats::connect(&url)).await.unwrap_err();
+        let error = soon("the failure", Nats::connect(&url, &Registry::new())).await.unwrap_err();
         assert!(matches!(error, BusError::Unreachable { .. }), "{error:?}");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains(&format!("127.0.0.1:{port}")) && !shown.contains("hunter2"), "{shown}");
@@ -234,10 +269,10 @@ async fn connecting_to_nobody_fails_soon_and_keeps_secrets() {
 async fn credentials_come_from_the_url() {
     let server = NatsServer::start_with("", &["--user", "ann", "--pass", "p@ss"]).await;
     let port = server.port();
-    let bus = Nats::connect(&format!("nats://ann:p%40ss@127.0.0.1:{port}")).await.unwrap();
+    let bus = Nats::connect(&format!("nats://ann:p%40ss@127.0.0.1:{port}"), &Registry::new()).await.unwrap();
     bus.attach_streamer().await.unwrap();
     for url in [format!("nats://ann:wr0ng@127.0.0.1:{port}"), server.url()] {
-        let error = soon("the refusal", Nats::connect(&url)).await.unwrap_err().to_string();
+        let error = soon("the refusal", Nats::connect(&url, &Registry::new())).await.unwrap_err().to_string();
         assert!(error.contains("authorization") && !error.contains("wr0ng"), "{error}");
     }
 }
@@ -245,8 +280,10 @@ async fn credentials_come_from_the_url() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streamers_in_several_processes_all_hear_the_gateways() {
     let server = NatsServer::start().await;
-    let (active, standby) =
-        (Nats::connect(&server.url()).await.unwrap(), Nats::connect(&server.url()).await.unwrap());
+    let (active, standby) = (
+        Nats::connect(&server.url(), &Registry::new()).await.unwrap(),
+        Nats::connect(&server.url(), &Registry::new()).await.unwrap(),
+    );
     let (_active, mut to_active) = active.attach_streamer().await.unwrap();
     let (_standby, mut to_standby) = standby.attach_streamer().await.unwrap();
     let gateway = Id::mint();

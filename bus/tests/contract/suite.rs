@@ -6,7 +6,7 @@ use std::time::Duration;
 use bus::{Bus, Incoming, Publisher, UplinkSender};
 use bytes::Bytes;
 use protocol::bus::{Content, Delivery, Downlink, Envelope, Registrant, Typing, Uplink};
-use protocol::{Clock, Id};
+use protocol::{Clock, Id, UnixMicros};
 use tokio::sync::mpsc::Receiver;
 
 /// The two sides of a bus, on one handle or on two.
@@ -24,7 +24,12 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// A delivery without contents.
 pub(crate) fn beat(counter: u64) -> Delivery {
-    Delivery { term: 1, counter, body: Downlink::Beat { position: Clock::default() } }
+    Delivery {
+        term: 1,
+        counter,
+        sent: UnixMicros::now(),
+        body: Downlink::Beat { position: Clock::default() },
+    }
 }
 
 /// The next delivery's counter.
@@ -84,6 +89,7 @@ pub(crate) async fn what_is_delivered_is_what_was_published<B: Bus>(ends: Ends<B
         clock,
         recipients: vec![Id::mint(), Id::mint()],
         content: Content::Event(Bytes::from(vec![b'x'; 100_000])),
+        received: Some(UnixMicros::now()),
     };
     let bodies = [
         Downlink::Events(vec![
@@ -99,7 +105,7 @@ pub(crate) async fn what_is_delivered_is_what_was_published<B: Bus>(ends: Ends<B
         },
     ];
     for (body, counter) in bodies.into_iter().zip(1..) {
-        let delivery = Delivery { term: 3, counter, body };
+        let delivery = Delivery { term: 3, counter, sent: UnixMicros::now(), body };
         assert!(bus::size::delivery_bytes(&delivery) < publisher.max_delivery_bytes());
         publisher.publish(gateway, &delivery).await.unwrap();
         assert_eq!(soon("a delivery", receiver.recv()).await, Some(Incoming::Delivery(delivery)));
