@@ -6,10 +6,11 @@ use mongodb::options::ReturnDocument;
 use protocol::{Id, Timestamp};
 use serde::Deserialize;
 
+use crate::command::Command;
 use crate::conversation::{self, LISTED_PARTICIPANTS};
 use crate::convert::{date, oid};
 use crate::document::{Activity, ActivityChange};
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded};
+use crate::{COMMAND_TIMEOUT, Store, StoreError};
 
 /// The most people who can take part in an activity, as many as in a conversation.
 pub const MAX_PARTICIPANTS: i64 = conversation::MAX_PARTICIPANTS as i64;
@@ -109,7 +110,7 @@ impl Store {
             .batch_size(limit + 1)
             .max_time(COMMAND_TIMEOUT)
             .with_type::<ListedActivity>();
-        bounded(async { action.await?.try_collect().await }).await
+        self.run(Command::Aggregate, async { action.await?.try_collect().await }).await
     }
 
     /// One activity. One command.
@@ -118,7 +119,8 @@ impl Store {
     ///
     /// [`StoreError`]; nothing was changed.
     pub async fn activity(&self, id: Id) -> Result<Option<Activity>, StoreError> {
-        bounded(self.activities().find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT)).await
+        self.run(Command::Find, self.activities().find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT))
+            .await
     }
 
     /// Stores a new activity. One command.
@@ -127,7 +129,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub async fn insert_activity(&self, activity: &Activity) -> Result<(), StoreError> {
-        bounded(self.activities().insert_one(activity)).await.map(drop)
+        self.run(Command::Insert, self.activities().insert_one(activity)).await.map(drop)
     }
 
     /// Changes fields of an activity, by their stored names, as long as no more people take part than may from then on;
@@ -206,7 +208,7 @@ impl Store {
         update.insert("$set", set);
         let activities = self.activities();
         let action = activities.find_one_and_update(filter, update).return_document(ReturnDocument::After);
-        bounded(action).await
+        self.run(Command::FindAndModify, action).await
     }
 
     /// Notes which conversation an activity has. One command.
@@ -216,7 +218,7 @@ impl Store {
     /// [`StoreError`]. Doing it again is harmless.
     pub async fn link_activity(&self, id: Id, conversation: Id) -> Result<(), StoreError> {
         let link = doc! {"$set": {"conversationId": oid(conversation)}};
-        bounded(self.activities().update_one(doc! {"_id": oid(id)}, link)).await.map(drop)
+        self.run(Command::Update, self.activities().update_one(doc! {"_id": oid(id)}, link)).await.map(drop)
     }
 
     /// Removes an activity. One command.
@@ -225,7 +227,7 @@ impl Store {
     ///
     /// [`StoreError`]. Doing it again is harmless.
     pub async fn delete_activity(&self, id: Id) -> Result<(), StoreError> {
-        bounded(self.activities().delete_one(doc! {"_id": oid(id)})).await.map(drop)
+        self.run(Command::Delete, self.activities().delete_one(doc! {"_id": oid(id)})).await.map(drop)
     }
 
     /// The activities in which a user takes part or whose host they are. One command.
@@ -236,6 +238,9 @@ impl Store {
     pub async fn activities_of(&self, user: Id) -> Result<Vec<Activity>, StoreError> {
         let action = doc! {"participants": oid(user)};
         let activities = self.activities();
-        bounded(async { activities.find(action).max_time(COMMAND_TIMEOUT).await?.try_collect().await }).await
+        self.run(Command::Find, async {
+            activities.find(action).max_time(COMMAND_TIMEOUT).await?.try_collect().await
+        })
+        .await
     }
 }

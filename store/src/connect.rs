@@ -5,8 +5,10 @@ use std::time::Duration;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria};
+use service::metrics::Registry;
 
-use crate::{Store, StoreError, bounded};
+use crate::command::Commands;
+use crate::{Store, StoreError, bounded, pool};
 
 /// The database when the URI names none.
 pub const DEFAULT_DATABASE: &str = "linkup";
@@ -32,7 +34,8 @@ const MIN_POOL_SIZE: u32 = 4;
 const MAX_CONNECTING: u32 = 8;
 
 impl Store {
-    /// Connects, and makes sure that a replica set answers. `app_name` shows up in MongoDB's own logs.
+    /// Connects, and makes sure that a replica set answers. `app_name` shows up in MongoDB's own logs, and `client` in
+    /// metrics, whose handles are made in `registry`.
     ///
     /// What the URI says about pools and timeouts wins over the defaults here. Where to read and what a write waits for
     /// are not the URI's to say: see `with_defaults`.
@@ -40,8 +43,13 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::InvalidUri`], [`StoreError::NoAnswer`] or [`StoreError::NotReplicaSet`]; each says what to do.
-    pub async fn connect(uri: &str, app_name: &str) -> Result<Self, StoreError> {
-        Self::connect_with(uri, app_name, |_| {}).await
+    pub async fn connect(
+        uri: &str,
+        app_name: &str,
+        client: &'static str,
+        registry: &Registry,
+    ) -> Result<Self, StoreError> {
+        Self::connect_with(uri, app_name, client, registry, |_| {}).await
     }
 
     /// Connects as [`Store::connect`] does. `configure` may set what a URI cannot say, such as who is told of every
@@ -53,11 +61,15 @@ impl Store {
     pub async fn connect_with(
         uri: &str,
         app_name: &str,
+        client: &'static str,
+        registry: &Registry,
         configure: impl FnOnce(&mut ClientOptions),
     ) -> Result<Self, StoreError> {
         let mut options = ClientOptions::parse(uri).await.map_err(StoreError::InvalidUri)?;
         configure(&mut options);
-        let options = with_defaults(options, app_name);
+        let mut options = with_defaults(options, app_name);
+        let commands = Commands::new(registry, client);
+        pool::watch(&mut options, registry, client);
         let hosts = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let database = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let client = Client::with_options(options).map_err(StoreError::InvalidUri)?;
@@ -68,7 +80,7 @@ impl Store {
             return Err(StoreError::NotReplicaSet { hosts });
         }
         let database = client.database(&database);
-        Ok(Self { client, database })
+        Ok(Self { client, database, commands })
     }
 
     /// Closes the connections.

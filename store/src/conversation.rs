@@ -12,10 +12,11 @@ use mongodb::options::ReturnDocument;
 use protocol::{Id, Timestamp};
 use serde::Deserialize;
 
+use crate::command::Command;
 use crate::convert::{date, oid, oids, stored};
 use crate::document::{Conversation, ConversationChange, Kind, LastMessage};
 use crate::message::whole;
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, name, readable};
 
 pub use list::{LISTED_PARTICIPANTS, Listed, MAX_LISTED};
 
@@ -83,7 +84,8 @@ impl Store {
             .projection(projection)
             .batch_size(whole(conversations.len()))
             .max_time(COMMAND_TIMEOUT);
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::CONVERSATIONS, &rows))
     }
 
@@ -93,7 +95,11 @@ impl Store {
     ///
     /// [`StoreError`]; nothing was changed.
     pub async fn conversation(&self, id: Id) -> Result<Option<Conversation>, StoreError> {
-        bounded(self.conversations().find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT)).await
+        self.run(
+            Command::Find,
+            self.conversations().find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT),
+        )
+        .await
     }
 
     /// Stores a new conversation. One command.
@@ -102,7 +108,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub async fn insert_conversation(&self, conversation: &Conversation) -> Result<(), StoreError> {
-        bounded(self.conversations().insert_one(conversation)).await.map(drop)
+        self.run(Command::Insert, self.conversations().insert_one(conversation)).await.map(drop)
     }
 
     /// Stores a new direct conversation, unless the two people have one: then that one is returned. One command;
@@ -128,7 +134,7 @@ impl Store {
             .find_one_and_update(doc! {key: value}, doc! {"$setOnInsert": fields})
             .upsert(true)
             .return_document(ReturnDocument::After);
-        Ok(bounded(action).await?.unwrap_or_else(|| new.clone()))
+        Ok(self.run(Command::FindAndModify, action).await?.unwrap_or_else(|| new.clone()))
     }
 
     /// Changes name, participants, creator and whether it is active, if the conversation is still at the revision before the
@@ -163,7 +169,7 @@ impl Store {
         let action = collection
             .find_one_and_update(filter, doc! {"$set": fields})
             .return_document(ReturnDocument::After);
-        bounded(action).await
+        self.run(Command::FindAndModify, action).await
     }
 
     /// Makes an archived conversation active again, because somebody of it writes. False if it is not there. Two commands,
@@ -203,7 +209,7 @@ impl Store {
     /// [`StoreError`]; nothing was changed.
     pub async fn direct_conversation(&self, one: Id, other: Id) -> Result<Option<Conversation>, StoreError> {
         let filter = doc! {"directKey": direct_key(one, other)};
-        bounded(self.conversations().find_one(filter).max_time(COMMAND_TIMEOUT)).await
+        self.run(Command::Find, self.conversations().find_one(filter).max_time(COMMAND_TIMEOUT)).await
     }
 
     /// The conversation of an activity. One command.
@@ -213,7 +219,7 @@ impl Store {
     /// [`StoreError`]; nothing was changed.
     pub async fn conversation_of_activity(&self, activity: Id) -> Result<Option<Conversation>, StoreError> {
         let filter = doc! {"activityId": oid(activity)};
-        bounded(self.conversations().find_one(filter).max_time(COMMAND_TIMEOUT)).await
+        self.run(Command::Find, self.conversations().find_one(filter).max_time(COMMAND_TIMEOUT)).await
     }
 
     /// Stores the new conversation of an activity, unless it has one: then that one is returned. One command; two where
@@ -243,7 +249,7 @@ impl Store {
         let groups = self.conversations().clone_with_type::<Row>();
         let filter = doc! {"participants": oid(user), "type": Kind::Group.as_str()};
         let action = groups.find(filter).projection(doc! {"_id": 1}).max_time(COMMAND_TIMEOUT);
-        let rows: Vec<Row> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<Row> = self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
@@ -297,6 +303,7 @@ impl Conversation {
             is_active: true,
             archived_seq: None,
             blocked_by: Vec::new(),
+            probe: None,
             rev: 0,
             change: None,
         }

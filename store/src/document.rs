@@ -8,7 +8,7 @@
 mod activity;
 mod cursor;
 
-use protocol::{Id, Timestamp};
+use protocol::{Id, Timestamp, UnixMicros};
 use serde::{Deserialize, Serialize};
 
 use crate::convert::stored;
@@ -78,6 +78,9 @@ pub struct User {
     /// The user's settings.
     #[serde(default)]
     pub settings: Settings,
+    /// The name of the probe whose account it is. Such a user is not there for anybody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
     /// When the document was made.
     #[serde(with = "stored")]
     pub created_at: Timestamp,
@@ -166,6 +169,9 @@ pub struct Profile {
     /// [`User::generation`].
     #[serde(default)]
     pub generation: i64,
+    /// [`User::probe`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
 }
 
 /// A conversation.
@@ -209,6 +215,9 @@ pub struct Conversation {
     /// Of a direct conversation: which of the two have blocked the other. Nobody sends as long as it is not empty.
     #[serde(default, with = "stored", skip_serializing_if = "Vec::is_empty")]
     pub blocked_by: Vec<Id>,
+    /// The name of the probe whose conversation it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
     /// Counts changes of name, participants and activity; every change is conditional on it.
     #[serde(default)]
     pub rev: i64,
@@ -329,6 +338,9 @@ pub struct Message {
     /// The last edit, or the deletion, written with it in one piece so that the change stream carries all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<MessageChange>,
+    /// When the first server received it, for measuring how long delivery takes. Never shown to clients.
+    #[serde(default, rename = "receivedMicros", skip_serializing_if = "Option::is_none")]
+    pub received: Option<UnixMicros>,
 }
 
 /// What happened to a message after it was sent.

@@ -10,9 +10,10 @@ use protocol::body::Privacy;
 use protocol::{Id, Timestamp};
 use serde::Deserialize;
 
+use crate::command::Command;
 use crate::conversation::direct_key;
 use crate::convert::{date, oid, stored};
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded};
+use crate::{COMMAND_TIMEOUT, Store, StoreError};
 
 /// The most friends that a user can add.
 pub const MAX_FRIENDS: usize = 2_000;
@@ -60,7 +61,7 @@ impl Store {
             ],
         );
         let add = doc! {"$addToSet": {"friends": oid(other)}, "$set": {"updatedAt": date(at)}};
-        Ok(bounded(self.users().update_one(filter, add)).await?.matched_count == 1)
+        Ok(self.run(Command::Update, self.users().update_one(filter, add)).await?.matched_count == 1)
     }
 
     /// Ends the friendship of two users, or the request of one of them, on both sides. Two commands.
@@ -72,7 +73,7 @@ impl Store {
         for (whose, whom) in [(user, other), (other, user)] {
             let filter = doc! {"_id": oid(whose), "friends": oid(whom)};
             let pull = doc! {"$pull": {"friends": oid(whom)}, "$set": {"updatedAt": date(at)}};
-            bounded(self.users().update_one(filter, pull)).await?;
+            self.run(Command::Update, self.users().update_one(filter, pull)).await?;
         }
         Ok(())
     }
@@ -96,17 +97,24 @@ impl Store {
         if blocked {
             // First where sends look: whatever comes between this and the rest, nobody is blocked by half who still writes.
             let note = noted("$addToSet", user);
-            bounded(self.conversations().update_one(doc! {"directKey": direct_key(user, other)}, note))
-                .await?;
+            self.run(
+                Command::Update,
+                self.conversations().update_one(doc! {"directKey": direct_key(user, other)}, note),
+            )
+            .await?;
         }
         // From here on nobody makes a conversation; what is left is the one that may be there.
-        if bounded(self.users().update_one(filter, change)).await?.matched_count == 0 {
+        if self.run(Command::Update, self.users().update_one(filter, change)).await?.matched_count == 0 {
             self.settle_block(user, other).await?;
             return Ok(false);
         }
         if blocked {
             let filter = doc! {"_id": oid(other), "friends": oid(user)};
-            bounded(self.users().update_one(filter, doc! {"$pull": {"friends": oid(user)}})).await?;
+            self.run(
+                Command::Update,
+                self.users().update_one(filter, doc! {"$pull": {"friends": oid(user)}}),
+            )
+            .await?;
         }
         self.settle_block(user, other).await?;
         Ok(true)
@@ -129,7 +137,11 @@ impl Store {
             let operator = if blocks { "$addToSet" } else { "$pull" };
             let change = noted(operator, user);
             let filter = doc! {"directKey": direct_key(user, other)};
-            let found = bounded(self.conversations().update_one(filter, change)).await?.matched_count > 0;
+            let found = self
+                .run(Command::Update, self.conversations().update_one(filter, change))
+                .await?
+                .matched_count
+                > 0;
             if !found {
                 return Ok(());
             }
@@ -147,7 +159,7 @@ impl Store {
         let filter = doc! {"participants": {"$all": [oid(one), oid(other)]}};
         let conversations = self.conversations().clone_with_type::<Document>();
         let action = conversations.find_one(filter).projection(doc! {"_id": 1}).max_time(COMMAND_TIMEOUT);
-        Ok(bounded(action).await?.is_some())
+        Ok(self.run(Command::Find, action).await?.is_some())
     }
 
     /// Which of two users have blocked the other. One command.
@@ -166,15 +178,16 @@ impl Store {
         let filter = doc! {"_id": {"$in": &both}, "blocked": {"$in": &both}};
         let users = self.users().clone_with_type::<Row>();
         let action = users.find(filter).projection(doc! {"_id": 1}).max_time(COMMAND_TIMEOUT);
-        let rows: Vec<Row> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<Row> = self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
     async fn has_blocked(&self, user: Id, other: Id) -> Result<bool, StoreError> {
         let filter = doc! {"_id": oid(user), "blocked": oid(other)};
         let users = self.users().clone_with_type::<Document>();
-        let found =
-            bounded(users.find_one(filter).projection(doc! {"_id": 1}).max_time(COMMAND_TIMEOUT)).await?;
+        let found = self
+            .run(Command::Find, users.find_one(filter).projection(doc! {"_id": 1}).max_time(COMMAND_TIMEOUT))
+            .await?;
         Ok(found.is_some())
     }
 }

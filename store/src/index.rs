@@ -88,6 +88,8 @@ fn conversations() -> Vec<Index> {
         on(DIRECT_KEY, doc! {"directKey": 1}).unique().only_with("directKey"),
         // The conversation of an activity, and only one, under any race.
         on(CONVERSATION_ACTIVITY, doc! {"activityId": 1}).unique().only_with("activityId"),
+        // The conversations of probes, whose old messages are removed. No other is in it.
+        on("probe", doc! {"probe": 1}).only_with("probe"),
     ]
 }
 

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
+use mongodb::Collection;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
-use mongodb::{Collection, Database};
 
-use crate::{StoreError, bounded};
+use crate::command::{Command, Commands};
+use crate::{Store, StoreError};
 
 /// The collection.
 pub const LEASES: &str = "leases";
@@ -20,6 +21,7 @@ const STREAMER: &str = "streamer";
 #[derive(Debug, Clone)]
 pub struct Lease {
     leases: Collection<Document>,
+    commands: Commands,
     /// Rises with every acquisition.
     pub term: i64,
 }
@@ -40,11 +42,11 @@ impl Lease {
     ///
     /// When the database does not answer. `Ok(None)` means that somebody else holds it.
     pub async fn acquire(
-        database: &Database,
+        store: &Store,
         holder: &str,
         ttl: Duration,
     ) -> Result<Option<(Self, Option<ResumePoint>)>, StoreError> {
-        let leases = database.collection::<Document>(LEASES);
+        let (leases, commands) = (store.database().collection::<Document>(LEASES), store.commands.clone());
         let take = async || {
             let update = leases
                 .find_one_and_update(
@@ -59,12 +61,15 @@ impl Lease {
                     } }],
                 )
                 .return_document(ReturnDocument::After);
-            bounded(update).await
+            commands.run(Command::FindAndModify, update).await
         };
         let mut taken = take().await?;
         if taken.is_none() {
             // Held, or never held: MongoDB takes no `$expr` in an upsert, so the first holder makes the document.
-            match bounded(leases.insert_one(doc! { "_id": STREAMER, "term": 0_i64 })).await {
+            match commands
+                .run(Command::Insert, leases.insert_one(doc! { "_id": STREAMER, "term": 0_i64 }))
+                .await
+            {
                 Ok(_) => taken = take().await?,
                 Err(StoreError::Duplicate(_)) => return Ok(None),
                 Err(error) => return Err(error),
@@ -72,7 +77,7 @@ impl Lease {
         }
         let Some(document) = taken else { return Ok(None) };
         let term = document.get_i64("term").unwrap_or(1);
-        Ok(Some((Self { leases, term }, resume_point(&document))))
+        Ok(Some((Self { leases, commands, term }, resume_point(&document))))
     }
 
     /// Holds the lease for another `ttl`.
@@ -82,7 +87,12 @@ impl Lease {
     /// When the database does not answer. `Ok(false)` means that the lease is lost.
     pub async fn renew(&self, ttl: Duration) -> Result<bool, StoreError> {
         let expires = doc! { "$set": { "expiresAt": { "$add": ["$$NOW", ttl.as_millis() as i64] } } };
-        Ok(bounded(self.leases.update_one(self.mine(), vec![expires])).await?.matched_count == 1)
+        Ok(self
+            .commands
+            .run(Command::Update, self.leases.update_one(self.mine(), vec![expires]))
+            .await?
+            .matched_count
+            == 1)
     }
 
     /// Remembers where the stream stands.
@@ -96,7 +106,8 @@ impl Lease {
             // Kept as a number: seconds in the upper half, increment in the lower.
             "clusterTime": point.time as i64,
         } };
-        Ok(bounded(self.leases.update_one(self.mine(), set)).await?.matched_count == 1)
+        Ok(self.commands.run(Command::Update, self.leases.update_one(self.mine(), set)).await?.matched_count
+            == 1)
     }
 
     /// Forgets where the stream stood, for it cannot be resumed there: whoever comes next begins at the present.
@@ -106,7 +117,7 @@ impl Lease {
     /// When the database does not answer.
     pub async fn forget(&self) -> Result<(), StoreError> {
         let unset = doc! { "$unset": { "token": "", "clusterTime": "" } };
-        bounded(self.leases.update_one(self.mine(), unset)).await.map(drop)
+        self.commands.run(Command::Update, self.leases.update_one(self.mine(), unset)).await.map(drop)
     }
 
     /// Gives the lease back, so that the next streamer need not wait for it to run out.
@@ -116,7 +127,7 @@ impl Lease {
     /// When the database does not answer.
     pub async fn release(&self) -> Result<(), StoreError> {
         let unset = doc! { "$unset": { "expiresAt": "" } };
-        bounded(self.leases.update_one(self.mine(), unset)).await.map(drop)
+        self.commands.run(Command::Update, self.leases.update_one(self.mine(), unset)).await.map(drop)
     }
 
     fn mine(&self) -> Document {

@@ -4,12 +4,17 @@
 //! |---|---|
 //! | [`connect`] | how a [`Store`] comes to be: driver settings, and what a failure says |
 //! | [`error`] | [`StoreError`]: away, duplicate or fault |
+//! | `command` | how long commands take, and how many fail |
+//! | `pool` | what the driver says of its connections |
+//! | [`health`] | whether MongoDB takes writes |
+//! | [`status`] | what MongoDB says of itself: members, oplog, load |
 //! | [`convert`] | LinkUp's identifiers and times to and from BSON |
 //! | [`document`] | the documents as they are stored |
 //! | [`index`] | the collections' indexes, each with the query it serves |
 //! | [`user`], [`friend`], [`conversation`], [`message`], [`read`], [`activity`] | the queries, as methods of [`Store`] |
 //! | [`schema`] | collections with their validators, the schema's version and its migrations: [`Store::prepare`] |
 //! | [`presence`] | who is connected, by gateway, and gateways that fell silent |
+//! | [`probe`] | the accounts of probes, which nobody else sees, and their messages |
 //! | [`upload`] | uploaded files, written and read in pieces |
 //! | `write` | many updates in one command |
 //! | [`password`] | hashes of passwords, which never leave this crate |
@@ -17,19 +22,24 @@
 //! | [`stream`] | the change stream, and documents as they were |
 
 pub mod activity;
+mod command;
 pub mod connect;
 pub mod conversation;
 pub mod convert;
 pub mod document;
 pub mod error;
 pub mod friend;
+pub mod health;
 pub mod index;
 pub mod lease;
 pub mod message;
 pub mod password;
+mod pool;
 pub mod presence;
+pub mod probe;
 pub mod read;
 pub mod schema;
+pub mod status;
 pub mod stream;
 pub mod upload;
 pub mod user;
@@ -39,6 +49,8 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use mongodb::{Client, Collection, Database};
+
+use command::{Command, Commands};
 
 pub use error::StoreError;
 pub use mongodb::bson;
@@ -75,6 +87,7 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Store {
     client: Client,
     database: Database,
+    commands: Commands,
 }
 
 impl Store {
@@ -88,6 +101,15 @@ impl Store {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Awaits a driver action as [`bounded`] does, and measures it.
+    pub(crate) async fn run<T>(
+        &self,
+        command: Command,
+        action: impl IntoFuture<Output = mongodb::error::Result<T>>,
+    ) -> Result<T, StoreError> {
+        self.commands.run(command, action).await
     }
 
     /// [`name::USERS`].

@@ -8,11 +8,12 @@ use mongodb::options::{ReadConcern, ReturnDocument};
 use protocol::{Id, Timestamp};
 use serde::Deserialize;
 
+use crate::command::Command;
 use crate::connect::majority;
 use crate::convert::{date, oid, oids, stored};
 use crate::document::{Message, MessageChange};
 use crate::error::{DUPLICATE_KEY, TRANSIENT};
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, name, readable};
 
 /// How many messages after a cursor are looked at to count the unread ones among them. Without it somebody who writes
 /// much and marks nothing as read would have all they ever wrote read for every list.
@@ -134,7 +135,8 @@ impl Store {
             .batch_size(whole(conversations.len()))
             .max_time(COMMAND_TIMEOUT)
             .with_type::<Row>();
-        let rows: Vec<Row> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<Row> =
+            self.run(Command::Aggregate, async { action.await?.try_collect().await }).await?;
         Ok(rows.into_iter().filter_map(|row| Some((row.id, *row.last.first()?))).collect())
     }
 
@@ -165,7 +167,7 @@ impl Store {
             .batch_size(whole(keys.len() * 2))
             .read_concern(ReadConcern::majority())
             .max_time(COMMAND_TIMEOUT);
-        bounded(async { action.await?.try_collect().await }).await
+        self.run(Command::Find, async { action.await?.try_collect().await }).await
     }
 
     /// Inserts messages in order, up to the first that is refused, and waits for a majority.
@@ -187,9 +189,10 @@ impl Store {
             "ordered": true,
             "writeConcern": RawDocumentBuf::try_from(&majority())?,
         };
-        let answer = bounded(self.database().run_raw_command(command)).await?;
+        let answer = self.run(Command::Insert, self.database().run_raw_command(command)).await?;
         // Also beside a write error: then it is unknown whether a majority has those before it.
         if let Some(problem) = answer.get("writeConcernError") {
+            self.commands.failed(Command::Insert);
             return Err(StoreError::NotReplicated(problem.to_string()));
         }
         let Ok(errors) = answer.get_array("writeErrors") else { return Ok(Inserted::All) };
@@ -242,8 +245,9 @@ impl Store {
         let messages = self.messages();
         let action =
             messages.find(filter).sort(sort).skip(skip).limit(i64::from(limit)).max_time(COMMAND_TIMEOUT);
-        let mut found: Vec<Message> =
-            bounded(async { action.batch_size(limit + 1).await?.try_collect().await }).await?;
+        let mut found: Vec<Message> = self
+            .run(Command::Find, async { action.batch_size(limit + 1).await?.try_collect().await })
+            .await?;
         if !oldest_first {
             found.reverse();
         }
@@ -257,7 +261,7 @@ impl Store {
     /// [`StoreError`]; nothing was changed.
     pub async fn message(&self, id: Id) -> Result<Option<Message>, StoreError> {
         let messages = self.messages();
-        bounded(messages.find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT)).await
+        self.run(Command::Find, messages.find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT)).await
     }
 
     /// Those of these messages that exist. One command, none if there is nothing to ask.
@@ -274,7 +278,8 @@ impl Store {
             .find(doc! {"_id": {"$in": oids(ids.iter().copied())}})
             .batch_size(whole(ids.len()))
             .max_time(COMMAND_TIMEOUT);
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::MESSAGES, &rows))
     }
 
@@ -309,7 +314,11 @@ impl Store {
         }
         update.insert("$set", fields);
         let messages = self.messages();
-        bounded(messages.find_one_and_update(filter, update).return_document(ReturnDocument::After)).await
+        self.run(
+            Command::FindAndModify,
+            messages.find_one_and_update(filter, update).return_document(ReturnDocument::After),
+        )
+        .await
     }
 
     /// How many messages of others than `reader` there are in each of these stretches; of a stretch with more than
@@ -352,7 +361,8 @@ impl Store {
             .batch_size(whole(stretches.len()))
             .max_time(COMMAND_TIMEOUT)
             .with_type::<Row>();
-        let rows: Vec<Row> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<Row> =
+            self.run(Command::Aggregate, async { action.await?.try_collect().await }).await?;
         Ok(rows.into_iter().map(|row| (row.conversation, row.n)).collect())
     }
 }

@@ -22,11 +22,12 @@ use protocol::{Id, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
+use crate::command::Command;
 use crate::connect::majority;
 use crate::convert::{date, oid, oids, stored};
 use crate::error::DUPLICATE_KEY;
 use crate::message::whole;
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, name, readable};
 
 /// What a user has become on a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +131,8 @@ impl Store {
             .projection(doc! {"status": 1, "rev": 1, "at": 1})
             .batch_size(whole(users.len()))
             .max_time(COMMAND_TIMEOUT);
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::PRESENCE, &rows))
     }
 }

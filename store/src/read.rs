@@ -5,13 +5,14 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, serialize_to_bson};
 use protocol::Id;
 use serde::Deserialize;
 
+use crate::command::Command;
 use crate::connect::majority;
 use crate::conversation::MAX_PARTICIPANTS;
 use crate::convert::{date, oid};
 use crate::document::{LastRead, ReadCursor, ReadKey};
 use crate::error::DUPLICATE_KEY;
 use crate::message::whole;
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, name, readable};
 
 /// How many moves a cursor remembers.
 pub(crate) const MARKS: i32 = 16;
@@ -63,7 +64,8 @@ impl Store {
         let reads = self.reads().clone_with_type::<RawDocumentBuf>();
         let action =
             reads.find(doc! {"_id": {"$in": wanted}}).batch_size(whole(keys.len())).max_time(COMMAND_TIMEOUT);
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::READS, &rows))
     }
 
@@ -118,7 +120,7 @@ impl Store {
             .limit(i64::from(READERS))
             .batch_size(READERS + 1)
             .max_time(COMMAND_TIMEOUT);
-        bounded(async { action.await?.try_collect().await }).await
+        self.run(Command::Find, async { action.await?.try_collect().await }).await
     }
 
     /// Moves the cursors of members who are about to join to `seq`, so that nothing from before their time counts as

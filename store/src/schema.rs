@@ -23,9 +23,10 @@ use mongodb::options::{ValidationAction, ValidationLevel};
 use mongodb::results::CollectionSpecification;
 use tokio::time::{Instant, sleep};
 
+use crate::command::Command;
 use crate::connect::majority;
 use crate::error::{INDEX_BUILD, NAMESPACE_EXISTS};
-use crate::{Store, StoreError, bounded, index};
+use crate::{Store, StoreError, index};
 
 pub use migration::VERSION;
 use validator::Collection;
@@ -78,7 +79,7 @@ impl Store {
     /// Those of these collections that are there. One command.
     async fn existing(&self, names: Vec<&str>) -> Result<Vec<CollectionSpecification>, StoreError> {
         let listing = self.database().list_collections().filter(doc! {"name": {"$in": names}});
-        bounded(async { listing.await?.try_collect().await }).await
+        self.run(Command::Other, async { listing.await?.try_collect().await }).await
     }
 
     async fn prepare_collection(
@@ -112,7 +113,7 @@ impl Store {
                 .validation_level(ValidationLevel::Moderate)
                 .validation_action(ValidationAction::Error);
         }
-        match bounded(create).await {
+        match self.run(Command::Other, create).await {
             // Another node was first, and made the same.
             Err(StoreError::Fault(error)) if has_code(&error, NAMESPACE_EXISTS) => Ok(()),
             result => result,
@@ -136,7 +137,7 @@ impl Store {
             "writeConcern": majority(),
         };
         loop {
-            match bounded(self.database().run_command(command.clone())).await {
+            match self.run(Command::Other, self.database().run_command(command.clone())).await {
                 Err(StoreError::Fault(error)) if has_code(&error, INDEX_BUILD) && patient() => {}
                 result => {
                     result?;

@@ -5,16 +5,17 @@
 //! cluster time, so that a streamer that lags addresses old messages to the members of that time.
 
 use std::future::IntoFuture;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use mongodb::bson::{Bson, Document, RawArray, RawDocument, RawDocumentBuf, Timestamp, doc};
 use mongodb::error::{Error, ErrorKind};
+use mongodb::options::RunCursorCommandOptions;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
-use mongodb::{Database, options::RunCursorCommandOptions};
 use tokio::time::timeout;
 
-use crate::COMMAND_TIMEOUT;
+use crate::command::{Command, Commands};
+use crate::{COMMAND_TIMEOUT, Store};
 
 /// How long the server holds a `getMore` open while nothing happens. An empty batch tells the reader that it
 /// has caught up, and moves its resume token along.
@@ -94,6 +95,11 @@ fn timestamp(time: u64) -> Timestamp {
 /// An open change stream.
 pub struct Changes {
     cursor: RawBatchCursor,
+    commands: Commands,
+    /// Since when an answer is awaited.
+    asked: Option<Instant>,
+    /// Whether the next batch came with the answer to opening.
+    has_first: bool,
 }
 
 impl std::fmt::Debug for Changes {
@@ -109,13 +115,13 @@ pub struct Batch {
 }
 
 impl Changes {
-    /// Opens a change stream on `database`. `filter` is a `$match` on change events; it runs on the server,
+    /// Opens a change stream on the whole database. `filter` is a `$match` on change events; it runs on the server,
     /// so what it leaves out costs no network.
     ///
     /// # Errors
     ///
     /// [`StreamError::HistoryLost`] when the start is no longer in the oplog.
-    pub async fn open(database: &Database, start: &Start, filter: Document) -> Result<Self, StreamError> {
+    pub async fn open(store: &Store, start: &Start, filter: Document) -> Result<Self, StreamError> {
         let options = match start {
             Start::At(time) => doc! { "startAtOperationTime": timestamp(*time) },
             Start::After(token) => doc! { "startAfter": Document::try_from(token.as_ref())? },
@@ -127,10 +133,9 @@ impl Changes {
             "readConcern": { "level": "majority" },
         };
         let options = RunCursorCommandOptions::builder().max_time(MAX_AWAIT).build();
-        let open = database.run_cursor_command(command).with_options(options).batch();
-        let cursor =
-            timeout(COMMAND_TIMEOUT, open.into_future()).await.map_err(|_| StreamError::TimedOut)??;
-        Ok(Self { cursor })
+        let open = store.database().run_cursor_command(command).with_options(options).batch();
+        let cursor = in_time(store, Command::Aggregate, open).await?;
+        Ok(Self { cursor, commands: store.commands.clone(), asked: None, has_first: true })
     }
 
     /// The next batch. Cancel-safe: a request in flight goes on with the next call.
@@ -139,8 +144,18 @@ impl Changes {
     ///
     /// After an error the stream must be opened again.
     pub async fn next(&mut self) -> Result<Batch, StreamError> {
-        match self.cursor.next().await {
-            Some(reply) => Ok(Batch { reply: reply? }),
+        let asked = *self.asked.get_or_insert_with(Instant::now);
+        let reply = self.cursor.next().await;
+        self.asked = None;
+        if !std::mem::take(&mut self.has_first) {
+            self.commands.answered(Command::GetMore, asked.elapsed());
+        }
+        match reply {
+            Some(Ok(reply)) => Ok(Batch { reply }),
+            Some(Err(error)) => {
+                self.commands.failed(Command::GetMore);
+                Err(error.into())
+            }
             None => Err(StreamError::Ended),
         }
     }
@@ -173,14 +188,32 @@ pub fn token_time(token: &RawDocument) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
+/// Awaits one answer for at most [`COMMAND_TIMEOUT`], and measures it.
+async fn in_time<T>(
+    store: &Store,
+    command: Command,
+    action: impl IntoFuture<Output = Result<T, impl Into<StreamError>>>,
+) -> Result<T, StreamError> {
+    let asked = Instant::now();
+    let answer = match timeout(COMMAND_TIMEOUT, action.into_future()).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(StreamError::TimedOut),
+    };
+    store.commands.answered(command, asked.elapsed());
+    if answer.is_err() {
+        store.commands.failed(command);
+    }
+    answer
+}
+
 /// The cluster time up to which a majority has everything: a snapshot can be read there.
 ///
 /// # Errors
 ///
 /// When the database does not answer, or is not a replica set.
-pub async fn now(database: &Database) -> Result<u64, StreamError> {
-    let hello = database.run_command(doc! { "hello": 1 }).into_future();
-    let hello = timeout(COMMAND_TIMEOUT, hello).await.map_err(|_| StreamError::TimedOut)??;
+pub async fn now(store: &Store) -> Result<u64, StreamError> {
+    let hello = store.database().run_command(doc! { "hello": 1 });
+    let hello = in_time(store, Command::Other, hello).await?;
     let last = hello.get_document("lastWrite").and_then(|last| last.get_document("majorityOpTime"));
     match last.map(|time| time.get("ts")) {
         Ok(Some(Bson::Timestamp(time))) => Ok(cluster_time(*time)),
@@ -195,7 +228,7 @@ pub async fn now(database: &Database) -> Result<u64, StreamError> {
 ///
 /// [`StreamError::SnapshotTooOld`] when `at` is further back than the server keeps (five minutes by default).
 pub async fn snapshot(
-    database: &Database,
+    store: &Store,
     collection: &str,
     filter: Document,
     projection: Document,
@@ -208,7 +241,7 @@ pub async fn snapshot(
         "readConcern": { "level": "snapshot", "atClusterTime": timestamp(at) },
     };
     let read = async {
-        let mut cursor = database.run_cursor_command(command).batch().await?;
+        let mut cursor = store.database().run_cursor_command(command).batch().await?;
         let mut documents = Vec::new();
         while let Some(reply) = cursor.next().await {
             for document in reply?.doc_slices()? {
@@ -216,9 +249,9 @@ pub async fn snapshot(
                 documents.push(document.to_owned());
             }
         }
-        Ok(documents)
+        Ok::<_, StreamError>(documents)
     };
-    timeout(COMMAND_TIMEOUT, read).await.unwrap_or(Err(StreamError::TimedOut))
+    in_time(store, Command::Find, read).await
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 
+use crate::command::{Command, Commands};
 use crate::convert::{oid, stored};
 use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded};
 
@@ -152,6 +153,7 @@ impl UploadWriter {
 struct Target {
     files: Collection<Upload>,
     chunks: Collection<Chunk>,
+    commands: Commands,
     upload: Upload,
 }
 
@@ -185,12 +187,12 @@ impl Target {
             self.upload.length += bytes.len() as i64;
             let data = Binary { subtype: BinarySubtype::Generic, bytes: bytes.into() };
             let chunk = Chunk { id: ObjectId::new(), files_id: self.upload.id, n, data };
-            bounded(self.chunks.insert_one(chunk)).await?;
+            self.commands.run(Command::Insert, self.chunks.insert_one(chunk)).await?;
             n += 1;
         }
         // The last, so that a file that is there is there as a whole.
         self.upload.upload_date = Timestamp::now();
-        bounded(self.files.insert_one(&self.upload)).await?;
+        self.commands.run(Command::Insert, self.files.insert_one(&self.upload)).await?;
         Ok(true)
     }
 
@@ -199,8 +201,8 @@ impl Target {
         let id = oid(self.upload.id);
         for attempt in 1.. {
             let removed = async {
-                bounded(self.files.delete_one(doc! {"_id": id})).await?;
-                bounded(self.chunks.delete_many(doc! {"files_id": id})).await
+                self.commands.run(Command::Delete, self.files.delete_one(doc! {"_id": id})).await?;
+                self.commands.run(Command::Delete, self.chunks.delete_many(doc! {"files_id": id})).await
             };
             match removed.await {
                 Ok(_) => return,
@@ -227,9 +229,10 @@ impl Store {
             metadata,
         };
         let (files, chunks) = (self.database().collection(FILES), self.database().collection(CHUNKS));
+        let commands = self.commands.clone();
         // One chunk is being written, one waits, and the next fills.
         let (steps, to_do) = mpsc::channel(1);
-        let writing = tokio::spawn(Target { files, chunks, upload }.write(to_do));
+        let writing = tokio::spawn(Target { files, chunks, commands, upload }.write(to_do));
         UploadWriter { rest: BytesMut::new(), steps, writing: Some(writing) }
     }
 
@@ -240,7 +243,7 @@ impl Store {
     /// [`StoreError`]; nothing was changed.
     pub async fn upload(&self, id: Id) -> Result<Option<Upload>, StoreError> {
         let files = self.database().collection::<Upload>(FILES);
-        bounded(files.find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT)).await
+        self.run(Command::Find, files.find_one(doc! {"_id": oid(id)}).max_time(COMMAND_TIMEOUT)).await
     }
 
     /// Some of the bytes of a file, which must be within it; read as they are asked for, in one command for about a
@@ -254,6 +257,7 @@ impl Store {
     ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send + use<> {
         let reading = Reading {
             chunks: self.database().collection(CHUNKS),
+            commands: self.commands.clone(),
             cursor: None,
             file: upload.id,
             length: u64::try_from(upload.length).unwrap_or(0),
@@ -269,6 +273,7 @@ impl Store {
 /// A file that is being read.
 struct Reading {
     chunks: Collection<Chunk>,
+    commands: Commands,
     cursor: Option<Cursor<Chunk>>,
     file: Id,
     /// Of the whole file.
@@ -288,6 +293,7 @@ impl Reading {
             self.cursor = Some(self.open().await?);
         }
         let Some(cursor) = &mut self.cursor else { return Ok(None) };
+        // Not measured: nearly always it is here already.
         let chunk = bounded(cursor.try_next()).await?.ok_or(StoreError::Incomplete(self.file))?;
         let begins = self.range.start / self.size * self.size;
         let ends = self.length.min(begins + self.size);
@@ -312,6 +318,6 @@ impl Reading {
             .limit((last - first + 1) as i64)
             .batch_size(CHUNKS_READ)
             .max_time(COMMAND_TIMEOUT);
-        bounded(find).await
+        self.commands.run(Command::Find, find).await
     }
 }

@@ -7,11 +7,13 @@ use protocol::body::Privacy;
 use protocol::{Id, Timestamp};
 use serde::Deserialize;
 
+use crate::command::Command;
 use crate::convert::{date, oid, oids};
 use crate::document::{Profile, Seen, Settings, User};
 use crate::message::whole;
 use crate::password::PasswordHash;
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
+use crate::probe::not_of_probes;
+use crate::{COMMAND_TIMEOUT, Store, StoreError, name, readable};
 
 /// The fields of [`Seen`] that are stored under the same name.
 const SEEN: [&str; 13] = [
@@ -115,6 +117,7 @@ impl User {
             occupation: String::new(),
             joined_date: now,
             settings: Settings { notifications: true, privacy: Privacy::Public.as_str().to_owned() },
+            probe: None,
             created_at: now,
             updated_at: now,
         }
@@ -181,7 +184,7 @@ impl Store {
     ///
     /// [`StoreError::Duplicate`] in [`crate::index::USER_EMAIL`] or [`crate::index::USER_USERNAME`]; others.
     pub async fn insert_user(&self, user: &User) -> Result<(), StoreError> {
-        bounded(self.users().insert_one(user)).await.map(drop)
+        self.run(Command::Insert, self.users().insert_one(user)).await.map(drop)
     }
 
     /// The user with this e-mail address, given in lower case, with the hash of their password. One command.
@@ -190,7 +193,7 @@ impl Store {
     ///
     /// [`StoreError`]; nothing was changed.
     pub async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
-        bounded(self.users().find_one(doc! {"email": email}).max_time(COMMAND_TIMEOUT)).await
+        self.run(Command::Find, self.users().find_one(doc! {"email": email}).max_time(COMMAND_TIMEOUT)).await
     }
 
     /// One user, without the hash of their password. One command.
@@ -201,7 +204,7 @@ impl Store {
     pub async fn user(&self, id: Id) -> Result<Option<User>, StoreError> {
         let users = self.users();
         let action = users.find_one(doc! {"_id": oid(id)}).projection(doc! {"password": 0});
-        bounded(action.max_time(COMMAND_TIMEOUT)).await
+        self.run(Command::Find, action.max_time(COMMAND_TIMEOUT)).await
     }
 
     /// The hash of a user's password. One command.
@@ -216,7 +219,7 @@ impl Store {
         }
         let users = self.users().clone_with_type::<Row>();
         let action = users.find_one(doc! {"_id": oid(id)}).projection(doc! {"password": 1});
-        Ok(bounded(action.max_time(COMMAND_TIMEOUT)).await?.map(|row| row.password))
+        Ok(self.run(Command::Find, action.max_time(COMMAND_TIMEOUT)).await?.map(|row| row.password))
     }
 
     /// The profiles of those of these users who exist and can be read. One command, none if there is nothing to ask.
@@ -231,10 +234,11 @@ impl Store {
         let users = self.users().clone_with_type::<RawDocumentBuf>();
         let action = users
             .find(doc! {"_id": {"$in": oids(ids.iter().copied())}})
-            .projection(doc! {"name": 1, "avatar": 1, "status": 1, "generation": 1})
+            .projection(doc! {"name": 1, "avatar": 1, "status": 1, "generation": 1, "probe": 1})
             .batch_size(whole(ids.len()))
             .max_time(COMMAND_TIMEOUT);
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::USERS, &rows))
     }
 
@@ -303,6 +307,7 @@ impl Store {
         self.find_seen(user.id, filter, doc! {"nameLower": 1, "_id": 1}, skip, limit).await
     }
 
+    /// Whatever is looked for, the accounts of probes are not found.
     async fn find_seen(
         &self,
         viewer: Id,
@@ -323,14 +328,15 @@ impl Store {
         }
         let users = self.users().clone_with_type::<RawDocumentBuf>();
         let action = users
-            .find(filter)
+            .find(not_of_probes(filter))
             .projection(fields)
             .sort(sort)
             .skip(skip)
             .limit(i64::from(limit))
             .batch_size(limit.saturating_add(1))
             .max_time(COMMAND_TIMEOUT);
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::USERS, &rows))
     }
 
@@ -367,7 +373,7 @@ impl Store {
         let users = self.users();
         let action =
             users.find_one_and_update(filter, doc! {"$set": fields}).return_document(ReturnDocument::After);
-        bounded(action.projection(doc! {"password": 0})).await
+        self.run(Command::FindAndModify, action.projection(doc! {"password": 0})).await
     }
 
     /// Ends all sessions of a user: tokens that were given out before are no longer good. With `password`, the old and the new
@@ -394,7 +400,7 @@ impl Store {
             .find_one_and_update(filter, doc! {"$inc": {"generation": 1_i64}, "$set": fields})
             .projection(doc! {"password": 0})
             .return_document(ReturnDocument::After);
-        bounded(action).await
+        self.run(Command::FindAndModify, action).await
     }
 
     /// Removes a user, and them from everybody's friends and blocked users. Two commands.
@@ -405,8 +411,8 @@ impl Store {
     pub async fn delete_user(&self, id: Id) -> Result<(), StoreError> {
         let theirs = doc! {"$or": [{"friends": oid(id)}, {"blocked": oid(id)}]};
         let pull = doc! {"$pull": {"friends": oid(id), "blocked": oid(id)}};
-        bounded(self.users().update_many(theirs, pull)).await?;
-        bounded(self.users().delete_one(doc! {"_id": oid(id)})).await.map(drop)
+        self.run(Command::Update, self.users().update_many(theirs, pull)).await?;
+        self.run(Command::Delete, self.users().delete_one(doc! {"_id": oid(id)})).await.map(drop)
     }
 }
 

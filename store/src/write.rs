@@ -3,8 +3,9 @@
 
 use mongodb::bson::{Bson, Document, doc};
 
+use crate::command::Command;
 use crate::error::{DUPLICATE_KEY, TRANSIENT};
-use crate::{Store, StoreError, bounded};
+use crate::{Store, StoreError};
 
 /// What came of the updates of one command.
 #[derive(Debug, Default)]
@@ -73,7 +74,11 @@ impl Store {
         let command = doc! {
             "update": collection, "updates": updates, "ordered": false, "writeConcern": write_concern.clone(),
         };
-        read_answer(&bounded(self.database().run_command(command)).await?)
+        let read = read_answer(&self.run(Command::Update, self.database().run_command(command)).await?);
+        if read.is_err() {
+            self.commands.failed(Command::Update);
+        }
+        read
     }
 }
 

@@ -7,10 +7,11 @@ use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
 use super::SMALL;
+use crate::command::Command;
 use crate::convert::{oid, oids};
 use crate::document::{Conversation, Message, ReadCursor, ReadKey};
 use crate::message::whole;
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, name, readable};
 
 /// The most conversations in a list, or on a page of it.
 pub const MAX_LISTED: u32 = 500;
@@ -93,7 +94,8 @@ impl Store {
             .batch_size(MAX_LISTED + 1)
             .max_time(COMMAND_TIMEOUT)
             .with_type::<RawDocumentBuf>();
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Aggregate, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::CONVERSATIONS, &rows))
     }
 
@@ -115,7 +117,8 @@ impl Store {
             .batch_size(whole(conversations.len()))
             .max_time(COMMAND_TIMEOUT)
             .with_type::<RawDocumentBuf>();
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Aggregate, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::MESSAGES, &rows))
     }
 
@@ -134,7 +137,8 @@ impl Store {
         }
         let collection = self.conversations();
         let action = collection.aggregate(joined(id, user)).max_time(COMMAND_TIMEOUT).with_type::<Joined>();
-        let rows: Vec<Joined> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<Joined> =
+            self.run(Command::Aggregate, async { action.await?.try_collect().await }).await?;
         Ok(rows.into_iter().next().map(|mut row| Listed {
             cursor: row.cursor.pop(),
             ..awake(row.conversation, row.size, row.last.pop())

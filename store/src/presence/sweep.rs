@@ -16,9 +16,10 @@ use rustc_hash::FxHashSet;
 use serde::Deserialize;
 
 use super::pipeline;
+use crate::command::Command;
 use crate::connect::majority;
 use crate::convert::{oid, stored};
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name, readable};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, name, readable};
 
 /// How many users of a silent gateway are taken for offline at once.
 const BATCH: usize = 256;
@@ -81,7 +82,7 @@ impl Store {
                 .find_one_and_update(doc! {"_id": oid(gateway)}, vec![beat.clone()])
                 .upsert(true)
                 .return_document(ReturnDocument::After);
-            bounded(asked).await
+            self.run(Command::FindAndModify, asked).await
         };
         let document = match ask().await {
             Err(error) if error.is_duplicate() => ask().await?,
@@ -118,7 +119,7 @@ impl Store {
     async fn forget_who_is_nowhere(&self) -> Result<(), StoreError> {
         // Not `$size`, which no index answers.
         let nowhere = doc! {"nodes": Bson::Array(Vec::new())};
-        bounded(self.presence().delete_many(nowhere)).await.map(drop)
+        self.run(Command::Delete, self.presence().delete_many(nowhere)).await.map(drop)
     }
 
     async fn all_gateways(&self) -> Result<Vec<Gateway>, StoreError> {
@@ -129,14 +130,15 @@ impl Store {
             .sort(doc! {"_id": 1})
             .projection(doc! {"at": 1, "silent": is_silent()})
             .max_time(COMMAND_TIMEOUT);
-        bounded(async { action.await?.try_collect().await }).await
+        self.run(Command::Find, async { action.await?.try_collect().await }).await
     }
 
     /// Gives a document to gateways that have users and no document: they are new, or tell of users after they were swept. From
     /// now on they have as long as any other to be heard of.
     async fn adopt(&self, known: &[Gateway]) -> Result<(), StoreError> {
         let presence = self.presence();
-        let nodes: Vec<Bson> = bounded(presence.distinct("nodes", doc! {}).max_time(COMMAND_TIMEOUT)).await?;
+        let nodes: Vec<Bson> =
+            self.run(Command::Other, presence.distinct("nodes", doc! {}).max_time(COMMAND_TIMEOUT)).await?;
         let known: FxHashSet<Id> = known.iter().map(|gateway| gateway.id).collect();
         let strangers = nodes.iter().filter_map(|node| node.as_str()?.parse().ok());
         let strangers = strangers.filter(|id: &Id| !known.contains(id)).map(|id| {
@@ -157,7 +159,7 @@ impl Store {
         // From here on its next heartbeat is told that it was taken for dead.
         let silent = doc! {"_id": oid(gateway.id), "$expr": is_silent()};
         let dead = doc! {"$set": {"alive": false}};
-        if bounded(self.gateways().update_one(silent, dead)).await?.matched_count == 0 {
+        if self.run(Command::Update, self.gateways().update_one(silent, dead)).await?.matched_count == 0 {
             return Ok(());
         }
         let node = gateway.id.to_string();
@@ -176,7 +178,8 @@ impl Store {
         // What came in between, or cannot be taken away, is left to the next sweep.
         if self.left_by(&node, Id::from_bytes([0; 12])).await?.is_empty() {
             let dead = doc! {"_id": oid(gateway.id), "alive": false};
-            swept.gateways += bounded(self.gateways().delete_one(dead)).await?.deleted_count;
+            swept.gateways +=
+                self.run(Command::Delete, self.gateways().delete_one(dead)).await?.deleted_count;
         }
         Ok(())
     }
@@ -190,14 +193,15 @@ impl Store {
             .batch_size(BATCH as u32 + 1)
             .projection(doc! {"version": format!("$g.{node}.v")})
             .max_time(COMMAND_TIMEOUT);
-        let rows: Vec<RawDocumentBuf> = bounded(async { action.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> =
+            self.run(Command::Find, async { action.await?.try_collect().await }).await?;
         Ok(readable(name::PRESENCE, &rows))
     }
 
     async fn is_dead(&self, gateway: Id) -> Result<bool, StoreError> {
         let gateways = self.gateways();
         let dead = gateways.find_one(doc! {"_id": oid(gateway), "alive": false});
-        Ok(bounded(dead.max_time(COMMAND_TIMEOUT)).await?.is_some())
+        Ok(self.run(Command::Find, dead.max_time(COMMAND_TIMEOUT)).await?.is_some())
     }
 
     /// Has these users be offline on a gateway, and removes the gateway from their documents once everybody knows. How many are

@@ -5,9 +5,10 @@ use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
+use crate::command::Command;
 use crate::connect::majority;
 use crate::user::search_terms;
-use crate::{COMMAND_TIMEOUT, Store, StoreError, bounded, name};
+use crate::{COMMAND_TIMEOUT, Store, StoreError, name};
 
 /// How many documents are read and written at once: a fraction of a second.
 const BATCH: i64 = 1_000;
@@ -80,7 +81,8 @@ async fn fill_all(
             .sort(doc! {"_id": 1})
             .limit(BATCH)
             .max_time(COMMAND_TIMEOUT);
-        let found: Vec<Document> = bounded(async { find.await?.try_collect().await }).await?;
+        let found: Vec<Document> =
+            store.run(Command::Find, async { find.await?.try_collect().await }).await?;
         let Some(end) = found.last() else { return Ok(()) };
         last = end.get_object_id("_id").map_err(|_| StoreError::Refused("no identifier".to_owned()))?;
         let mut updates = Vec::new();

@@ -72,6 +72,7 @@ fn users() -> Document {
             "occupation": a("string"),
             "joinedDate": a("date"),
             "settings": object(&["notifications", "privacy"], &[], settings),
+            "probe": probe(),
             "createdAt": a("date"),
             "updatedAt": a("date"),
         },
@@ -112,6 +113,7 @@ fn conversations() -> Document {
             "archivedSeq": number(0),
             "blockedBy": list(a("objectId"), Some(2)),
             "blockRev": number(0),
+            "probe": probe(),
             "rev": number(0),
             "change": object(&["kind", "participants", "removed", "by", "at", "rev"], &[], change),
         },
@@ -223,6 +225,11 @@ fn a(bson_type: &str) -> Document {
 /// A value of this BSON type, or null.
 fn maybe(bson_type: &str) -> Document {
     doc! {"bsonType": [bson_type, "null"]}
+}
+
+/// The name of a probe.
+fn probe() -> Document {
+    doc! {"bsonType": "string", "pattern": "^[A-Za-z0-9-]{1,32}$"}
 }
 
 /// A text that is not empty.

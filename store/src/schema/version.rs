@@ -11,7 +11,8 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::ReturnDocument;
 
 use super::migration::VERSION;
-use crate::{Store, StoreError, bounded, name};
+use crate::command::{Command, Commands};
+use crate::{Store, StoreError, name};
 
 /// The version of a database from before there were versions.
 pub(super) const EARLIEST: i64 = 0;
@@ -34,7 +35,7 @@ pub(super) async fn of(store: &Store, first: i64) -> Result<i64, StoreError> {
             .find_one_and_update(doc! {"_id": SCHEMA}, doc! {"$setOnInsert": {"version": first}})
             .upsert(true)
             .return_document(ReturnDocument::After);
-        bounded(asked).await
+        store.run(Command::FindAndModify, asked).await
     };
     let document = match ask().await {
         // Two first askers raced to make the document; now it is there.
@@ -62,6 +63,7 @@ fn meta(store: &Store) -> Collection<Document> {
 /// The right to raise the version, while it lasts.
 pub(super) struct Lock {
     meta: Collection<Document>,
+    commands: Commands,
     holder: ObjectId,
 }
 
@@ -77,8 +79,8 @@ impl Lock {
         let free = doc! {"_id": SCHEMA, "$expr": {"$lte": ["$lock.expiresAt", "$$NOW"]}};
         let take = doc! {"$set": {"lock": {"holder": holder, "expiresAt": expiry()}}};
         let taken = meta.find_one_and_update(free, vec![take]).return_document(ReturnDocument::After);
-        let Some(document) = bounded(taken).await? else { return Ok(None) };
-        let lock = Self { meta, holder };
+        let Some(document) = store.run(Command::FindAndModify, taken).await? else { return Ok(None) };
+        let lock = Self { meta, commands: store.commands.clone(), holder };
         match known(Some(&document)) {
             Ok(version) => Ok(Some((lock, version))),
             Err(error) => {
@@ -128,7 +130,7 @@ impl Lock {
 
     async fn change(&self, change: Vec<Document>) -> Result<bool, StoreError> {
         let mine = doc! {"_id": SCHEMA, "lock.holder": self.holder};
-        Ok(bounded(self.meta.update_one(mine, change)).await?.matched_count == 1)
+        Ok(self.commands.run(Command::Update, self.meta.update_one(mine, change)).await?.matched_count == 1)
     }
 }
 
