@@ -2,11 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::{HeaderMap, Request};
-use protocol::Id;
 use protocol::code::text;
 use protocol::token::Claims;
+use protocol::{ErrorCode, Id};
+use service::health::Check;
+use service::monitoring::Monitoring;
 use service::throttle::Throttle;
 use store::Store;
 use store::document::{Profile, User};
@@ -19,7 +22,7 @@ use crate::answer::Failure;
 use crate::commit::Commit;
 use crate::config::Config;
 use crate::marks::Marks;
-use crate::metrics::METRICS;
+use crate::metrics::{Limit, Metrics};
 use crate::password::Passwords;
 use crate::people::People;
 use crate::request::bearer;
@@ -37,7 +40,12 @@ pub(crate) struct App {
     pub(crate) commit: Commit,
     pub(crate) marks: Marks,
     pub(crate) views: Views,
-    pub(crate) uploads_throttle: Throttle<Id>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Whether MongoDB takes writes.
+    pub(crate) mongodb: Check,
+    /// Whether requests are taken.
+    pub(crate) serving: Check,
+    uploads_throttle: Throttle<Id>,
     addresses_throttle: Throttle<IpAddr>,
     accounts_throttle: Throttle<String>,
     invites_throttle: Throttle<Id>,
@@ -49,6 +57,9 @@ pub(crate) struct App {
     stop_views: CancellationToken,
 }
 
+/// To a probe.
+const PROBE: &str = "This account can do nothing but exchange messages over a socket";
+
 /// To whoever names somebody else where they must name themself.
 pub(crate) const NOT_YOURS: &str = "This is not your account";
 
@@ -58,16 +69,21 @@ pub(crate) struct Client(pub(crate) IpAddr);
 
 impl App {
     /// Starts the parts. The task that is returned ends after [`App::stop`], when the last views are written.
-    pub(crate) fn start(store: Store, config: Config) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(store: Store, config: Config, monitoring: &Monitoring) -> (Self, JoinHandle<()>) {
+        let metrics = Metrics::new(&monitoring.registry);
         let views = Views::default();
         let stop_views = CancellationToken::new();
-        let writing = views.clone().run(store.clone(), config.view_interval, stop_views.clone());
+        let (interval, written) = (config.view_interval, metrics.views.clone());
+        let writing = views.clone().run(store.clone(), interval, written, stop_views.clone());
         let app = Self {
-            people: People::start(store.clone()),
-            passwords: Passwords::new(),
-            commit: Commit::start(&store, &views, config.commit_timeout),
-            marks: Marks::start(store.clone()),
+            people: People::start(store.clone(), &metrics),
+            passwords: Passwords::new(metrics.password.clone()),
+            commit: Commit::start(&store, &views, config.commit_timeout, &metrics),
+            marks: Marks::start(store.clone(), &metrics),
             views,
+            mongodb: monitoring.health.check("mongodb"),
+            serving: monitoring.health.check("serving"),
+            metrics,
             uploads_throttle: Throttle::new(config.upload_rate_per_user),
             addresses_throttle: Throttle::new(config.auth_rate_per_address),
             accounts_throttle: Throttle::new(config.auth_rate_per_account),
@@ -87,6 +103,18 @@ impl App {
         self.stop_views.cancel();
     }
 
+    /// Whether what is asked for now can be done.
+    pub(crate) fn is_ready(&self) -> Result<(), Failure> {
+        let unavailable = |why: &str| Failure::new(ErrorCode::Unavailable, why);
+        if !self.serving.holds() {
+            return Err(unavailable("This node takes no more requests"));
+        }
+        if !self.mongodb.holds() {
+            return Err(unavailable("MongoDB does not take writes"));
+        }
+        Ok(())
+    }
+
     /// Who makes this request: the token must be good, its user must still exist, and not have ended its session. A share of
     /// one command.
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Profile>, Failure> {
@@ -94,6 +122,7 @@ impl App {
         let found = self.people.find(claims.user_id).await?;
         let profile = found.ok_or_else(|| Failure::unauthorized(text::USER_NOT_FOUND))?;
         current(&claims, profile.generation)?;
+        no_probe(profile.probe.as_ref())?;
         Ok(profile)
     }
 
@@ -103,6 +132,7 @@ impl App {
         let found = self.store.user(claims.user_id).await?;
         let user = found.ok_or_else(|| Failure::unauthorized(text::USER_NOT_FOUND))?;
         current(&claims, user.generation)?;
+        no_probe(user.probe.as_ref())?;
         Ok(user)
     }
 
@@ -123,35 +153,51 @@ impl App {
             return Err(Failure::fault("a request without the address of its client"));
         };
         let key = service::client_address::throttle_key(*address);
-        self.addresses_throttle.check(&key).map_err(throttled)
+        self.addresses_throttle.check(&key).map_err(self.throttled(Limit::Address))
     }
 
     /// Counts an attempt to register with an address.
     pub(crate) fn admit_registration(&self, email: &str) -> Result<(), Failure> {
         // No address has a blank in it.
-        self.accounts_throttle.check(&format!("register {email}")).map_err(throttled)
+        self.admit_account_key(&format!("register {email}"))
     }
 
     /// Counts an attempt to sign in against an account, whether it exists or not.
     pub(crate) fn admit_account(&self, email: &str) -> Result<(), Failure> {
-        self.accounts_throttle.check(&email.to_owned()).map_err(throttled)
+        self.admit_account_key(&email.to_owned())
     }
 
     /// Counts an attempt of somebody who is signed in to prove it with the password. Not with the attempts of those who are not:
     /// whoever guesses at a password from outside must not keep its owner from changing it.
     pub(crate) fn admit_own_account(&self, id: Id) -> Result<(), Failure> {
-        self.accounts_throttle.check(&id.to_string()).map_err(throttled)
+        self.admit_account_key(&id.to_string())
+    }
+
+    fn admit_account_key(&self, key: &String) -> Result<(), Failure> {
+        self.accounts_throttle.check(key).map_err(self.throttled(Limit::Account))
     }
 
     /// Counts people whom a user brings into conversations.
     pub(crate) fn admit_invites(&self, user: Id, people: usize) -> Result<(), Failure> {
         let people = u32::try_from(people).unwrap_or(u32::MAX);
-        self.invites_throttle.check_many(&user, people).map_err(throttled)
+        self.invites_throttle.check_many(&user, people).map_err(self.throttled(Limit::Invites))
     }
 
     /// Counts a change of what others are told about at once: a conversation, or who takes part in an activity.
     pub(crate) fn admit_change(&self, user: Id) -> Result<(), Failure> {
-        self.changes_throttle.check(&user).map_err(throttled)
+        self.changes_throttle.check(&user).map_err(self.throttled(Limit::Changes))
+    }
+
+    /// Counts a file that a user uploads.
+    pub(crate) fn admit_upload(&self, user: Id) -> Result<(), Failure> {
+        self.uploads_throttle.check(&user).map_err(self.throttled(Limit::Uploads))
+    }
+
+    fn throttled(&self, limit: Limit) -> impl Fn(Duration) -> Failure {
+        move |wait| {
+            self.metrics.throttled(limit);
+            Failure::throttled(wait)
+        }
     }
 }
 
@@ -160,7 +206,8 @@ pub(crate) fn current(claims: &Claims, generation: i64) -> Result<(), Failure> {
     if claims.generation == generation { Ok(()) } else { Err(Failure::unauthorized(text::INVALID_TOKEN)) }
 }
 
-pub(crate) fn throttled(wait: std::time::Duration) -> Failure {
-    METRICS.throttled.inc();
-    Failure::throttled(wait)
+/// Refuses the accounts of probes: all they do is exchange messages over their sockets, in the one conversation that they have, so a
+/// token of theirs that leaks opens nothing.
+fn no_probe(probe: Option<&String>) -> Result<(), Failure> {
+    if probe.is_some() { Err(Failure::forbidden(PROBE)) } else { Ok(()) }
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use protocol::body::NewMessage;
 use protocol::route::{LANES, lane};
-use protocol::{ErrorCode, Id};
+use protocol::{ErrorCode, Id, UnixMicros};
 use service::batcher::{Batcher, Limits, Refused};
 use store::Store;
 use store::document::{Message, Profile};
@@ -35,7 +35,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::answer::Failure;
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 use crate::view::Views;
 use lane::Lane;
 
@@ -52,6 +52,8 @@ pub(crate) struct Send {
     /// The sender's profile, where it is known already.
     pub(crate) profile: Option<Arc<Profile>>,
     pub(crate) body: NewMessage,
+    /// When the first server received it, where that one says so.
+    pub(crate) received: Option<UnixMicros>,
     /// When it arrived here: its patience runs from then.
     pub(crate) since: Instant,
 }
@@ -70,16 +72,17 @@ pub(crate) type Outcome = Result<Arc<Committed>, Failure>;
 #[derive(Clone, Debug)]
 pub(crate) struct Commit {
     lanes: Vec<Batcher<Send, Outcome>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Commit {
     /// Starts the lanes. `patience` is how long a message may wait for MongoDB.
-    pub(crate) fn start(store: &Store, views: &Views, patience: Duration) -> Self {
+    pub(crate) fn start(store: &Store, views: &Views, patience: Duration, metrics: &Arc<Metrics>) -> Self {
         let lanes = (0..LANES).map(|_| {
-            let lane = Arc::new(Lane::new(store.clone(), views.clone(), patience));
-            Batcher::spawn(LIMITS, move |sends| run(lane.clone(), sends))
+            let lane = Arc::new(Lane::new(store.clone(), views.clone(), patience, metrics.clone()));
+            Batcher::spawn(LIMITS, metrics.commit_batcher.clone(), move |sends| run(lane.clone(), sends))
         });
-        Self { lanes: lanes.collect() }
+        Self { lanes: lanes.collect(), metrics: metrics.clone() }
     }
 
     /// Enqueues a message behind all earlier ones of its conversation; its outcome comes later.
@@ -89,7 +92,9 @@ impl Commit {
     /// When the lane is full. The message had no effect.
     pub(crate) fn enqueue(&self, send: Send) -> Result<oneshot::Receiver<Outcome>, Failure> {
         self.lanes[lane(send.conversation)].enqueue(send).map_err(|refused| {
-            METRICS.overloads.inc();
+            if refused == Refused::Overloaded {
+                self.metrics.overloads.increment(1);
+            }
             refused.into()
         })
     }

@@ -104,6 +104,8 @@ pub struct Config {
     pub view_interval: Duration,
     /// About how often this node looks for gateways that fell silent.
     pub sweep_interval: Duration,
+    /// About how often this node looks for old messages of probes.
+    pub probe_sweep_interval: Duration,
 }
 
 impl Config {
@@ -128,6 +130,7 @@ impl Config {
             body_timeout: Duration::from_secs(10),
             view_interval: Duration::from_secs(1),
             sweep_interval: Duration::from_secs(5),
+            probe_sweep_interval: Duration::from_secs(10 * 60),
         }
     }
 

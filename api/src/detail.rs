@@ -187,6 +187,7 @@ mod tests {
                 edited_at: None,
                 is_deleted,
                 change: None,
+                received: None,
             };
             let cursor = cursor.map(|seq| ReadCursor { seq, ..ReadCursor::new(key) });
             Listed { conversation, size: 2, last: Some(last), cursor, others: None }

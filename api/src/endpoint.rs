@@ -8,13 +8,13 @@ mod find;
 
 use hyper::Method;
 use protocol::body::SendMessage;
-use protocol::command::MAX_BODY;
+use protocol::command::{MAX_BODY, READY_PATH};
 use protocol::input::Input;
 use serde_json::Value;
 
 use crate::handle::{account, activities, conversations, create, membership, messages, relations, users};
 
-pub(crate) use find::{Call, Miss, find};
+pub(crate) use find::{Call, Miss, ROUTES, find};
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +55,9 @@ pub(crate) enum Operation {
     Upload,
     ServeUpload,
     OpenApi,
+    ProbeAccounts,
     Commands,
+    Ready,
 }
 
 /// The methods that are used. HEAD does wherever GET does.
@@ -97,6 +99,8 @@ pub enum Access {
     User,
     /// Gateways, with a token of theirs. Not part of the public document.
     Gateway,
+    /// Probes, with a token of theirs. Not part of the public document.
+    Probe,
 }
 
 /// The shape of a request's body.
@@ -192,7 +196,7 @@ impl Endpoint {
         self.verb != Verb::Get || self.operation == Operation::ActivityConversation
     }
 
-    /// Its name in metrics and in the document.
+    /// Its name in logs and in the document.
     #[must_use]
     pub fn name(&self) -> String {
         let mut name = String::new();
@@ -208,7 +212,7 @@ impl Endpoint {
 
 /// All of them.
 pub const ENDPOINTS: &[Endpoint] = {
-    use Access::{Anyone, Gateway};
+    use Access::{Anyone, Gateway, Probe};
     use Operation as O;
     use Shape::*;
     use Verb::{Delete, Get, Post, Put};
@@ -398,8 +402,19 @@ pub const ENDPOINTS: &[Endpoint] = {
         )
         .access(Anyone),
         endpoint(O::OpenApi, Get, "/api/openapi.json", "This document", &[(200, Object)]).access(Anyone),
+        endpoint(
+            O::ProbeAccounts,
+            Post,
+            protocol::probe::PATH,
+            "The two accounts of a probe, made if need be",
+            &[(200, Object)],
+        )
+        .access(Probe)
+        .body(protocol::probe::Ask::object_schema),
         endpoint(O::Commands, Post, "/internal/commands", "A gateway's batch of commands", &[(200, Object)])
             .access(Gateway)
             .max_body(MAX_BODY),
+        endpoint(O::Ready, Get, READY_PATH, "Whether commands take effect now", &[(200, Success)])
+            .access(Gateway),
     ]
 };

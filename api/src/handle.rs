@@ -11,6 +11,7 @@
 //! | [`messages`] | send, list, edit, delete, mark as read |
 //! | [`activities`], [`activity_chat`] | activities, and their conversations |
 //! | [`uploads`] | files in and out |
+//! | [`probe`] | the accounts of probes |
 //! | [`internal`] | the gateways' batches of commands |
 
 pub(crate) mod account;
@@ -21,6 +22,7 @@ pub(crate) mod create;
 mod internal;
 pub(crate) mod membership;
 pub(crate) mod messages;
+mod probe;
 pub(crate) mod relations;
 mod uploads;
 pub(crate) mod users;
@@ -95,7 +97,9 @@ pub(crate) async fn call(
         O::Upload => uploads::create(app, request).await,
         O::ServeUpload => uploads::serve(app, &request, id, &call.seal).await,
         O::OpenApi => Ok(openapi::answer()),
+        O::ProbeAccounts => probe::accounts(app, request).await,
         O::Commands => internal::commands(app, request).await,
+        O::Ready => internal::ready(app, &request),
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `commit` | group commit: the write path of messages |
 //! | `marks` | marks of messages as read, coalesced |
 //! | `presence` | who is connected, and gateways that fall silent |
+//! | `probe` | old messages of probes are removed |
 //! | `view` | the conversations' view of their last message, written behind |
 //! | `metrics` | what operators see |
 
@@ -34,6 +35,7 @@ pub mod openapi;
 mod password;
 mod people;
 mod presence;
+mod probe;
 mod render;
 mod request;
 mod server;

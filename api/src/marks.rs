@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::Failure;
 use crate::handle::{NO_MESSAGE, allowed};
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 
 const LIMITS: Limits = Limits { batch: 256, queue: 8_192 };
 
@@ -84,8 +84,10 @@ impl Marked {
 pub(crate) struct Marks(Batcher<Mark, Result<Marked, Failure>>);
 
 impl Marks {
-    pub(crate) fn start(store: Store) -> Self {
-        Self(Batcher::spawn(LIMITS, move |marks| process(store.clone(), marks)))
+    pub(crate) fn start(store: Store, metrics: &Metrics) -> Self {
+        Self(Batcher::spawn(LIMITS, metrics.marks_batcher.clone(), move |marks| {
+            process(store.clone(), marks)
+        }))
     }
 
     /// Marks a message, and all before it, as read.
@@ -100,7 +102,6 @@ impl Marks {
 }
 
 async fn process(store: Store, marks: Vec<Mark>) -> Vec<Result<Marked, Failure>> {
-    METRICS.marks.observe(marks.len() as f64);
     let count = marks.len();
     commit(&store, marks).await.unwrap_or_else(|error| {
         let failure = Failure::from(error);
@@ -209,6 +210,7 @@ mod tests {
             edited_at: None,
             is_deleted: false,
             change: None,
+            received: None,
         }
     }
 

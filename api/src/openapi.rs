@@ -86,7 +86,7 @@ pub(crate) fn answer() -> Answer {
 
 /// What the public may know.
 fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
-    ENDPOINTS.iter().filter(|endpoint| endpoint.access != Access::Gateway)
+    ENDPOINTS.iter().filter(|endpoint| matches!(endpoint.access, Access::Anyone | Access::User))
 }
 
 fn paths(schemas: &mut SchemaGenerator) -> Map<String, Value> {
@@ -319,8 +319,11 @@ mod tests {
         }
         let public: Vec<String> = endpoints().map(Endpoint::name).collect();
         assert_eq!(operations, public.iter().map(String::as_str).collect());
-        assert_eq!(public.len(), ENDPOINTS.len() - 1);
-        assert!(!document["paths"].to_string().contains("internal"));
+        let is_public = |endpoint: &&Endpoint| !matches!(endpoint.access, Access::Gateway | Access::Probe);
+        assert_eq!(public.len(), ENDPOINTS.iter().filter(is_public).count());
+        for hidden in ["internal", "probe"] {
+            assert!(!document["paths"].to_string().contains(hidden));
+        }
     }
 
     #[test]

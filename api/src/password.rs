@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use service::metrics::Histogram;
 use store::password::{HashError, PasswordHash};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::answer::Failure;
 
@@ -22,6 +24,8 @@ pub(crate) struct Passwords {
     places: Arc<Semaphore>,
     /// Who may hash now.
     turns: Arc<Semaphore>,
+    /// How long it takes, waiting included.
+    seconds: Histogram,
 }
 
 /// A place and a turn, both given back with it.
@@ -31,14 +35,14 @@ struct Turn {
 }
 
 impl Passwords {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(seconds: Histogram) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_turns((cores / 2).max(1))
+        Self::with_turns((cores / 2).max(1), seconds)
     }
 
-    fn with_turns(turns: usize) -> Self {
-        let places = turns * (1 + WAITING_PER_TURN);
-        Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(turns)) }
+    fn with_turns(turns: usize, seconds: Histogram) -> Self {
+        let places = Arc::new(Semaphore::new(turns * (1 + WAITING_PER_TURN)));
+        Self { places, turns: Arc::new(Semaphore::new(turns)), seconds }
     }
 
     pub(crate) async fn hash(&self, password: String) -> Result<PasswordHash, Failure> {
@@ -60,13 +64,16 @@ impl Passwords {
         T: Send + 'static,
         F: FnOnce() -> Result<T, HashError> + Send + 'static,
     {
+        let asked = Instant::now();
         let turn = self.turn().await?;
         let worked = tokio::task::spawn_blocking(move || {
             // Held until the work is done, also when the client has gone away meanwhile.
             let _turn = turn;
             work()
         });
-        worked.await.map_err(Failure::fault)?.map_err(Failure::fault)
+        let done = worked.await.map_err(Failure::fault)?.map_err(Failure::fault)?;
+        self.seconds.record(asked.elapsed().as_secs_f64());
+        Ok(done)
     }
 
     async fn turn(&self) -> Result<Turn, Failure> {
@@ -80,11 +87,13 @@ impl Passwords {
 
 #[cfg(test)]
 mod tests {
+    use service::metrics::Registry;
+
     use super::*;
 
     #[tokio::test]
     async fn whoever_finds_no_place_to_wait_is_told_so_at_once() {
-        let passwords = Passwords::with_turns(1);
+        let passwords = Passwords::with_turns(1, Histogram::noop());
         let _first = passwords.turn().await.unwrap();
         let mut waiting: Vec<_> = (0..WAITING_PER_TURN).map(|_| Box::pin(passwords.turn())).collect();
         for one in &mut waiting {
@@ -104,9 +113,11 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_hash_the_answer_is_no() {
-        let passwords = Passwords::new();
+        let registry = Registry::new();
+        let passwords = Passwords::new(registry.histogram("linkup_test_seconds", "Times", &[]));
         assert!(!passwords.verify("x".to_owned(), None).await.unwrap());
         let hash = passwords.hash("secret words".to_owned()).await.unwrap();
         assert!(passwords.verify("secret words".to_owned(), Some(hash)).await.unwrap());
+        assert_eq!(registry.value("linkup_test_seconds_count", &[]), Some(3.0));
     }
 }

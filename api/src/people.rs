@@ -12,6 +12,7 @@ use store::document::Profile;
 use tokio::sync::oneshot;
 
 use crate::answer::Failure;
+use crate::metrics::Metrics;
 
 const LIMITS: Limits = Limits { batch: 512, queue: 16_384 };
 
@@ -23,8 +24,8 @@ pub(crate) type Found = Result<Option<Arc<Profile>>, Failure>;
 pub(crate) struct People(Batcher<Id, Found>);
 
 impl People {
-    pub(crate) fn start(store: Store) -> Self {
-        Self(Batcher::spawn(LIMITS, move |ids| look_up(store.clone(), ids)))
+    pub(crate) fn start(store: Store, metrics: &Metrics) -> Self {
+        Self(Batcher::spawn(LIMITS, metrics.people_batcher.clone(), move |ids| look_up(store.clone(), ids)))
     }
 
     /// The user, if there is one.

@@ -4,29 +4,26 @@ use std::time::{Duration, Instant};
 
 use protocol::Id;
 use protocol::command::{HEARTBEAT_INTERVAL_SECS, Heartbeat};
-use store::bson::doc;
+use store::Store;
 use store::presence::{Delta, Told};
-use store::{Store, bounded};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::answer::Failure;
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 
 /// After trouble with the database no gateway is taken for dead for this long: several heartbeats, and the pauses between attempts.
 const CONVALESCENCE: Duration = Duration::from_secs(3 * HEARTBEAT_INTERVAL_SECS);
-/// A database that takes longer than this to answer at all may have been away.
-const PROMPT: Duration = Duration::from_secs(1);
 
 /// Takes in the deltas of a batch, all at once: three commands. An answer for each, in their order.
-pub(crate) async fn tell(store: &Store, deltas: &[Delta]) -> Vec<Result<(), Failure>> {
+pub(crate) async fn tell(store: &Store, metrics: &Metrics, deltas: &[Delta]) -> Vec<Result<(), Failure>> {
     if deltas.is_empty() {
         return Vec::new();
     }
-    METRICS.presence.observe(deltas.len() as f64);
+    metrics.presence.record(deltas.len() as f64);
     match store.tell_presence(deltas).await {
         Ok(Told { refused, transitions }) => {
-            METRICS.transitions.inc_by(transitions);
+            metrics.transitions.increment(transitions);
             let mut told = vec![Ok(()); deltas.len()];
             if !refused.is_empty() {
                 error!(count = refused.len(), "changes of presence were refused by the database");
@@ -50,13 +47,18 @@ pub(crate) async fn beat(store: &Store, gateway: Id) -> Result<Heartbeat, Failur
 
 /// Has the users of gateways that fell silent be offline, again and again until `shutdown`. Every api node does: whoever comes
 /// first does what there is to do, and one that is stopped, or dies, leaves the rest to the others.
-pub(crate) async fn sweep(store: &Store, interval: Duration, shutdown: &CancellationToken) {
+pub(crate) async fn sweep(
+    store: &Store,
+    metrics: &Metrics,
+    interval: Duration,
+    shutdown: &CancellationToken,
+) {
     let sweeping = async {
         let mut trouble = None;
         loop {
             tokio::time::sleep(jittered(interval)).await;
             // While the database was away nobody could be heard of: whoever lives has to have the time to say so.
-            if !answers_at_once(store).await {
+            if store.ping().await.is_err() {
                 trouble = Some(Instant::now());
             }
             if trouble.is_some_and(|trouble| trouble.elapsed() < CONVALESCENCE) {
@@ -64,8 +66,8 @@ pub(crate) async fn sweep(store: &Store, interval: Duration, shutdown: &Cancella
             }
             match store.sweep_gateways().await {
                 Ok(swept) => {
-                    METRICS.swept.inc_by(swept.gateways);
-                    METRICS.transitions.inc_by(swept.transitions);
+                    metrics.swept.increment(swept.gateways);
+                    metrics.transitions.increment(swept.transitions);
                     if swept.gateways > 0 {
                         info!(gateways = swept.gateways, users = swept.transitions, "gateways fell silent");
                     }
@@ -81,15 +83,8 @@ pub(crate) async fn sweep(store: &Store, interval: Duration, shutdown: &Cancella
     }
 }
 
-/// Whether the database is there and was not waited for.
-async fn answers_at_once(store: &Store) -> bool {
-    let asked = Instant::now();
-    let ping = store.database().run_command(doc! { "ping": 1 });
-    bounded(ping).await.is_ok() && asked.elapsed() < PROMPT
-}
-
 /// A time around `interval`, so that nodes that were started together do not all look at the same moment.
-fn jittered(interval: Duration) -> Duration {
+pub(crate) fn jittered(interval: Duration) -> Duration {
     // The last bytes of an identifier count up from where chance began.
     let [.., last] = Id::mint().bytes();
     interval.mul_f64(0.8 + 0.4 * f64::from(last) / 255.0)

@@ -276,6 +276,7 @@ mod tests {
             edited_at: None,
             is_deleted: false,
             change: None,
+            received: None,
         }
     }
 

@@ -12,23 +12,22 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::Id;
-use service::admin::Part;
 use service::guard::guard;
+use service::monitoring::Monitoring;
 use service::request_id::{self, REQUEST_ID, minted};
-use store::Store;
-use store::bson::doc;
+use store::{Store, health};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, debug, info_span, warn};
 
 use crate::answer::{Answer, Failure, method_not_allowed};
 use crate::app::{App, Client};
 use crate::config::Config;
 use crate::endpoint::{self, Call, Miss};
 use crate::handle;
-use crate::metrics::METRICS;
 use crate::presence;
+use crate::probe;
 
 /// The addresses that a request came by.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -39,24 +38,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long tasks have to come to an end whose clients were cut off.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
-/// How often MongoDB is asked whether it is there.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// A MongoDB that takes longer than this for a ping cannot serve requests either.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Serves the api until `shutdown`; then accepts nothing more, finishes what is under way within the drain
 /// timeout, writes the last views and returns. The database must have been [prepared](Store::prepare).
 ///
-/// `ready` is set while connections are accepted and MongoDB answers.
+/// Two checks of the health are made: `mongodb` holds while MongoDB takes writes, and `serving` until `shutdown`.
 pub async fn run(
     listener: TcpListener,
     store: Store,
     config: Config,
-    ready: Part,
+    monitoring: Monitoring,
     shutdown: CancellationToken,
 ) {
     let drain = config.drain_timeout;
-    let (app, views) = App::start(store.clone(), config);
+    let (app, views) = App::start(store.clone(), config, &monitoring);
     let app = Arc::new(app);
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
@@ -65,9 +59,17 @@ pub async fn run(
             connections.spawn(serve(app.clone(), stream, peer, shutdown.clone(), cut.clone()));
         }
     };
-    let sweeping = presence::sweep(&store, app.config.sweep_interval, &shutdown);
+    let draining = async {
+        app.serving.pass();
+        shutdown.cancelled().await;
+        app.serving.fail("draining");
+    };
+    let sweeping = presence::sweep(&store, &app.metrics, app.config.sweep_interval, &shutdown);
+    let forgotten = |removed| app.metrics.probe_messages_removed.increment(removed);
+    let forgetting = probe::sweep(&store, app.config.probe_sweep_interval, forgotten, &shutdown);
+    let looking = health::watch(&store, &app.mongodb, &shutdown);
     // All end with `shutdown`, and none outlives this future if that is dropped.
-    tokio::join!(accepting, tell_readiness(&store, &ready, &shutdown), sweeping);
+    tokio::join!(accepting, draining, sweeping, forgetting, looking);
     drop(listener);
     connections.close();
     let deadline = tokio::time::Instant::now() + drain;
@@ -86,34 +88,6 @@ pub async fn run(
     if let Err(error) = views.await {
         warn!(%error, "the last views were not written");
     }
-}
-
-/// Sets `ready` to whether MongoDB answers, again and again until `shutdown`; then it is not ready for good.
-async fn tell_readiness(store: &Store, ready: &Part, shutdown: &CancellationToken) {
-    let mut before = true;
-    let telling = async {
-        loop {
-            let answers = ping(store).await;
-            ready.set(answers);
-            match (before, answers) {
-                (true, false) => warn!("MongoDB does not answer, so the api is not ready"),
-                (false, true) => info!("MongoDB answers again"),
-                _ => {}
-            }
-            before = answers;
-            tokio::time::sleep(PING_INTERVAL).await;
-        }
-    };
-    tokio::select! {
-        () = shutdown.cancelled() => ready.set(false),
-        () = telling => {}
-    }
-}
-
-/// Whether a MongoDB that takes writes answers in time.
-async fn ping(store: &Store) -> bool {
-    let ping = async { store.database().run_command(doc! { "ping": 1 }).await };
-    matches!(tokio::time::timeout(PING_TIMEOUT, ping).await, Ok(Ok(_)))
 }
 
 async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<(TcpStream, IpAddr)> {
@@ -183,6 +157,7 @@ async fn carry_out(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> R
 /// Answers one request.
 async fn answer(app: &Arc<App>, peer: IpAddr, mut request: Request<Incoming>) -> Answer {
     let began = Instant::now();
+    let _in_flight = app.metrics.in_flight();
     let id = request_id::given(request.headers()).cloned().unwrap_or_else(|| minted(Id::mint()));
     let forwarded = request.headers().get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     let client = Client(app.config.trusted_proxies.client(peer, forwarded));
@@ -200,8 +175,7 @@ async fn answer(app: &Arc<App>, peer: IpAddr, mut request: Request<Incoming>) ->
     };
     guard(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, id);
-    let status = response.status();
-    let histogram = METRICS.requests.with_label_values(&[name, status.as_str()]);
-    histogram.observe(began.elapsed().as_secs_f64());
+    let endpoint = found.as_ref().ok().map(|call| call.place);
+    app.metrics.answered(endpoint, &response, began.elapsed());
     response
 }

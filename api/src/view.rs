@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use protocol::Id;
 use rustc_hash::FxHashMap;
+use service::metrics::Counter;
 use store::Store;
 use store::conversation::View;
 use store::document::{LastMessage, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
-
-use crate::metrics::METRICS;
 
 /// The most conversations that wait for their view.
 const MOST: usize = 100_000;
@@ -38,12 +37,18 @@ impl Views {
     /// Writes views until `stop`, and once more then. What waits at the beginning of an interval is written in
     /// small commands that are spread over it: written at once, the views of a thousand busy conversations
     /// would hold up the messages behind them ten times a commit's time, every time.
-    pub(crate) async fn run(self, store: Store, interval: Duration, stop: CancellationToken) {
+    pub(crate) async fn run(
+        self,
+        store: Store,
+        interval: Duration,
+        written: Counter,
+        stop: CancellationToken,
+    ) {
         while !stop.is_cancelled() {
             let mut views = self.take();
             let pause = interval / (views.len().div_ceil(CHUNK) as u32).max(1);
             loop {
-                self.write(&store, &mut views, CHUNK).await;
+                self.write(&store, &mut views, CHUNK, &written).await;
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = tokio::time::sleep(pause) => {}
@@ -55,7 +60,7 @@ impl Views {
             self.put_back(views);
         }
         let mut views = self.take();
-        while !views.is_empty() && self.write(&store, &mut views, LAST_CHUNK).await {}
+        while !views.is_empty() && self.write(&store, &mut views, LAST_CHUNK, &written).await {}
     }
 
     fn take(&self) -> Vec<View> {
@@ -63,13 +68,13 @@ impl Views {
     }
 
     /// Writes at most `most` of `views` in one command; false if they have to wait for the database.
-    async fn write(&self, store: &Store, views: &mut Vec<View>, most: usize) -> bool {
+    async fn write(&self, store: &Store, views: &mut Vec<View>, most: usize, written: &Counter) -> bool {
         let chunk = views.split_off(views.len().saturating_sub(most));
         if chunk.is_empty() {
             return true;
         }
         match store.write_views(&chunk).await {
-            Ok(()) => METRICS.views.inc_by(chunk.len() as u64),
+            Ok(()) => written.increment(chunk.len() as u64),
             Err(error) if error.is_unavailable() => {
                 debug!(%error, "views will be written later");
                 self.put_back(chunk);

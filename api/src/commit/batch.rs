@@ -15,6 +15,8 @@ use crate::answer::Failure;
 
 /// The messages of one batch, in the order in which they came, and the answers so far.
 pub(super) struct Batch {
+    /// When its lane began with it.
+    pub(super) began: Instant,
     sends: Vec<Send>,
     outcomes: Vec<Option<Outcome>>,
     /// For a message that is in the batch twice: the index of the first.
@@ -27,8 +29,8 @@ impl Batch {
     /// Later repetitions of a message in the batch get the answer of the first.
     pub(super) fn new(sends: Vec<Send>) -> Self {
         let count = sends.len();
-        let mut batch =
-            Self { sends, outcomes: vec![None; count], first: vec![None; count], pending: Vec::new() };
+        let (outcomes, first) = (vec![None; count], vec![None; count]);
+        let mut batch = Self { began: Instant::now(), sends, outcomes, first, pending: Vec::new() };
         let mut by_id = FxHashMap::default();
         let mut by_name = FxHashMap::default();
         for (index, send) in batch.sends.iter().enumerate() {
@@ -222,6 +224,7 @@ fn document(send: &Send, place: Last) -> Message {
         edited_at: None,
         is_deleted: false,
         change: None,
+        received: send.received,
     }
 }
 
@@ -242,8 +245,8 @@ fn same_place(one: &Send, other: &Send) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use protocol::ErrorCode;
     use protocol::body::{ContentType, NewMessage};
+    use protocol::{ErrorCode, UnixMicros};
 
     use super::*;
 
@@ -259,12 +262,19 @@ mod tests {
             attachment_url: None,
             client_message_id: name.map(str::to_owned),
         };
-        Send { id: Id::mint(), conversation, sender, profile: None, body, since: Instant::now() }
+        let (received, since) = (None, Instant::now());
+        Send { id: Id::mint(), conversation, sender, profile: None, body, received, since }
     }
 
     fn profiles() -> FxHashMap<Id, Arc<Profile>> {
-        let profile =
-            |id| Profile { id, name: "x".to_owned(), avatar: None, status: String::new(), generation: 0 };
+        let profile = |id| Profile {
+            id,
+            name: "x".to_owned(),
+            avatar: None,
+            status: String::new(),
+            generation: 0,
+            probe: None,
+        };
         [ADA, BOB].into_iter().map(|id| (id, Arc::new(profile(id)))).collect()
     }
 
@@ -274,10 +284,14 @@ mod tests {
 
     #[test]
     fn numbers_follow_the_last_message_of_each_conversation() {
-        let sends = [send(ADA, HERE, None), send(BOB, THERE, None), send(BOB, HERE, None)];
+        let received = Some(UnixMicros::from_micros(39_000));
+        let first = Send { received, ..send(ADA, HERE, None) };
+        let sends = [first, send(BOB, THERE, None), send(BOB, HERE, None)];
         let last = |id| if id == HERE { Last { seq: 7, at: Timestamp::from_millis(50) } } else { Last::NONE };
         let messages = number(sends.iter(), last, Timestamp::from_millis(40));
         assert_eq!(messages.iter().map(|m| m.seq).collect::<Vec<_>>(), [8, 1, 9]);
+        // When each was received goes with it.
+        assert_eq!(messages.iter().map(|m| m.received).collect::<Vec<_>>(), [received, None, None]);
         // The clock stands behind the last message of one conversation: time goes on there all the same.
         assert_eq!(messages.iter().map(|m| m.created_at.millis()).collect::<Vec<_>>(), [51, 40, 52]);
     }

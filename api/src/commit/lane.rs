@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::batch::{self, Batch};
 use super::{Outcome, Send};
 use crate::answer::Failure;
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 use crate::view::Views;
 
 /// How many conversations' last messages, and how many senders' profiles, a lane remembers.
@@ -32,6 +32,7 @@ pub(super) struct Lane {
     store: Store,
     views: Views,
     patience: Duration,
+    metrics: Arc<Metrics>,
     memory: Mutex<Memory>,
 }
 
@@ -47,18 +48,16 @@ struct Memory {
 type Profiles = FxHashMap<Id, Arc<Profile>>;
 
 impl Lane {
-    pub(super) fn new(store: Store, views: Views, patience: Duration) -> Self {
-        Self { store, views, patience, memory: Mutex::default() }
+    pub(super) fn new(store: Store, views: Views, patience: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { store, views, patience, metrics, memory: Mutex::default() }
     }
 
     /// Commits a batch: as many attempts as it takes, until everything is answered or out of patience.
     pub(super) async fn commit(&self, sends: Vec<Send>) -> Vec<Outcome> {
-        let began = Instant::now();
-        METRICS.batch.observe(sends.len() as f64);
+        let mut profiles = self.memory().trim_and_recall(&sends, Instant::now());
         for send in &sends {
-            METRICS.lane_wait.observe((began - send.since).as_secs_f64());
+            self.metrics.queue_stage.record(send.since.elapsed());
         }
-        let mut profiles = self.memory().trim_and_recall(&sends, began);
         let mut batch = Batch::new(sends);
         let mut pause = Duration::ZERO;
         // Counts the attempts; after the first, something may be stored of which this lane knows nothing.
@@ -81,7 +80,7 @@ impl Lane {
                 pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
             }
         }
-        METRICS.commit.observe(began.elapsed().as_secs_f64());
+        self.metrics.commit.record(batch.began.elapsed().as_secs_f64());
         batch.into_outcomes()
     }
 
@@ -91,13 +90,13 @@ impl Lane {
             return None;
         }
         let expired = batch.expire(Instant::now(), self.patience);
-        METRICS.expired.inc_by(expired as u64);
+        self.metrics.expired.increment(expired as u64);
         batch.deadline(self.patience)
     }
 
     /// The outcome of an attempt is unknown: what is remembered may be wrong.
     fn look_again(&self, batch: &Batch, error: &StoreError, attempts: u32) {
-        METRICS.retries.inc();
+        self.metrics.retries.increment(1);
         let messages = batch.left();
         if attempts == 0 {
             warn!(%error, messages, "the outcome of a commit is unknown; looking again");
@@ -143,7 +142,7 @@ impl Lane {
                 self.stored(batch, messages, count, profiles);
             }
             Inserted::Stopped { at, duplicate: true, .. } => {
-                METRICS.conflicts.inc();
+                self.metrics.conflicts.increment(1);
                 self.stored(batch, messages, at, profiles);
                 // Either this message is stored already or its number is taken: the next survey tells. Whatever made
                 // this one's last number stale may have done so to the others: they are read anew in the same query,
@@ -217,7 +216,7 @@ impl Lane {
         // An attempt whose outcome was unknown has not touched the views.
         self.views.touch(stored.iter());
         batch.settle(batch::stored(stored, profiles));
-        METRICS.repeated.inc_by((left - batch.left()) as u64);
+        self.metrics.repeated.increment((left - batch.left()) as u64);
     }
 
     /// The first `count` messages were stored just now: remembers them as the last ones and answers them.
@@ -233,7 +232,9 @@ impl Lane {
             }
         }
         self.views.touch(newest.into_values());
-        METRICS.committed.inc_by(count as u64);
+        self.metrics.committed.increment(count as u64);
+        let micros = u64::try_from(batch.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.metrics.commit_stage.record_micros(micros, count as u64);
         batch.acknowledge(messages.into_iter(), profiles);
     }
 

@@ -12,6 +12,8 @@ use super::{ENDPOINTS, Endpoint, Verb};
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) endpoint: &'static Endpoint,
+    /// Its place in the table.
+    pub(crate) place: usize,
     /// Its name.
     pub(crate) name: &'static str,
     /// The identifiers, in the order of the path.
@@ -44,14 +46,22 @@ pub(crate) enum Miss {
     BadId,
 }
 
-/// The endpoints of each path, with their names.
-type Paths = Router<Vec<(&'static Endpoint, String)>>;
+/// Method and path of each of [`ENDPOINTS`], in their order: their names in metrics.
+pub(crate) static ROUTES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let route = |endpoint: &Endpoint| format!("{} {}", endpoint.verb.as_str(), endpoint.path);
+    ENDPOINTS.iter().map(route).collect()
+});
+
+/// An endpoint with its place in the table and its name.
+type Entry = (usize, &'static Endpoint, String);
+/// The endpoints of each path.
+type Paths = Router<Vec<Entry>>;
 
 /// Insertion fails only where two paths cannot be told apart, which the first start would show.
 static PATHS: LazyLock<Paths> = LazyLock::new(|| {
-    let mut by_path: Vec<(&'static str, Vec<(&'static Endpoint, String)>)> = Vec::new();
-    for endpoint in ENDPOINTS {
-        let entry = (endpoint, endpoint.name());
+    let mut by_path: Vec<(&'static str, Vec<Entry>)> = Vec::new();
+    for (place, endpoint) in ENDPOINTS.iter().enumerate() {
+        let entry = (place, endpoint, endpoint.name());
         match by_path.iter_mut().find(|(path, _)| *path == endpoint.path) {
             Some((_, entries)) => entries.push(entry),
             None => by_path.push((endpoint.path, vec![entry])),
@@ -77,15 +87,15 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Call, Miss> {
         }
     }
     let entries = matched.value;
-    match entries.iter().find(|(endpoint, _)| endpoint.verb.takes(method)) {
-        Some((endpoint, name)) => Ok(Call { endpoint, name, ids, seal }),
+    match entries.iter().find(|(_, endpoint, _)| endpoint.verb.takes(method)) {
+        Some((place, endpoint, name)) => Ok(Call { endpoint, place: *place, name, ids, seal }),
         None => Err(Miss::Method(allowed(entries))),
     }
 }
 
-fn allowed(entries: &[(&'static Endpoint, String)]) -> String {
+fn allowed(entries: &[Entry]) -> String {
     let mut verbs: Vec<&str> = Vec::new();
-    for (endpoint, _) in entries {
+    for (_, endpoint, _) in entries {
         verbs.push(endpoint.verb.as_str());
         if endpoint.verb == Verb::Get {
             verbs.push("HEAD");
@@ -101,12 +111,12 @@ mod tests {
     #[test]
     fn every_path_can_be_told_from_the_others() {
         let id = Id::mint();
-        for endpoint in ENDPOINTS {
+        for (place, endpoint) in ENDPOINTS.iter().enumerate() {
             let path = endpoint.path.replace("{id}", &id.to_string()).replace("{other}", &id.to_string());
             let method = Method::from_bytes(endpoint.verb.as_str().as_bytes()).unwrap();
             let found = find(&method, &path).unwrap();
             assert_eq!(found.endpoint.operation, endpoint.operation, "{path}");
-            assert_eq!(found.name, endpoint.name());
+            assert_eq!((found.name, found.place), (endpoint.name().as_str(), place));
             if endpoint.path.contains("{id}") {
                 assert_eq!(found.id(), id);
             }

@@ -1,8 +1,9 @@
-//! The gateways' batches of commands.
+//! The gateways' batches of commands, and whether they would take effect.
 
 use hyper::Request;
 use hyper::body::Incoming;
 use protocol::Id;
+use protocol::body::NewMessage;
 use protocol::code::text;
 use protocol::command::{self, Answers, Batch, Command, Heartbeat, MAX_BATCH};
 use protocol::id::distinct;
@@ -16,8 +17,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::json_body;
-use super::messages::new_message;
-use crate::answer::{Answer, Failure, ok};
+use super::messages::to_store;
+use crate::answer::{Answer, Failure, done, ok};
 use crate::app::App;
 use crate::commit::{Outcome, Send};
 use crate::marks::{Mark, Marked};
@@ -25,6 +26,9 @@ use crate::people::Found;
 use crate::presence;
 use crate::render::Pen;
 use crate::request::bearer;
+
+/// What a message says, or why it is refused.
+type Checked = Result<NewMessage, Invalid>;
 
 /// Where a command's answer will come from.
 enum Waiting {
@@ -56,8 +60,7 @@ pub(super) async fn commands(app: &App, request: Request<Incoming>) -> Result<An
     let since = Instant::now();
     authenticate(app, &request)?;
     let bytes = json_body(app, request).await?;
-    let batch: Batch =
-        serde_json::from_slice(&bytes).map_err(|_| Invalid::new("body", "must be a batch of commands"))?;
+    let batch = Batch::from_json(&bytes).map_err(|_| Invalid::new("body", "must be a batch of commands"))?;
     if batch.commands.len() > MAX_BATCH {
         return Err(Invalid::new("commands", "are too many").into());
     }
@@ -72,12 +75,19 @@ pub(super) async fn commands(app: &App, request: Request<Incoming>) -> Result<An
     Ok(ok(&Answers { answers }))
 }
 
+/// `GET /internal/ready`: whether a batch would take effect now. No command: what is asked is known already.
+pub(super) fn ready(app: &App, request: &Request<Incoming>) -> Result<Answer, Failure> {
+    authenticate(app, request)?;
+    app.is_ready()?;
+    Ok(done())
+}
+
 fn authenticate(app: &App, request: &Request<Incoming>) -> Result<(), Failure> {
     let token = bearer(request.headers()).ok_or_else(|| Failure::unauthorized(text::TOKEN_REQUIRED))?;
     app.config.tokens.verify_internal(token).map_err(|_| Failure::unauthorized(text::INVALID_TOKEN))
 }
 
-fn enqueue(app: &App, commands: Vec<Command>, since: Instant) -> (Vec<Waiting>, Heard) {
+fn enqueue(app: &App, commands: Vec<Command<Checked>>, since: Instant) -> (Vec<Waiting>, Heard) {
     let mut heard = Heard::default();
     // Where a lane refused one message, it must not take a later one: that would overtake.
     let mut full = [false; LANES];
@@ -86,11 +96,15 @@ fn enqueue(app: &App, commands: Vec<Command>, since: Instant) -> (Vec<Waiting>, 
             Command::Connect { user, generation } => {
                 app.people.ask(user).map(|found| Waiting::Connect(found, generation))
             }
-            Command::Send { conversation, .. } if full[lane(conversation)] => Err(Failure::unavailable()),
-            Command::Send { message, sender, conversation, payload } => {
-                let body = new_message(&app.config.links, payload.get().as_bytes());
+            Command::Send { conversation, .. } if full[lane(conversation)] => {
+                app.metrics.overloads.increment(1);
+                Err(Failure::unavailable())
+            }
+            Command::Send { message, sender, conversation, payload, received } => {
+                let body = payload.and_then(|message| to_store(&app.config.links, message));
                 body.map_err(Failure::from).and_then(|body| {
-                    let send = Send { id: message, conversation, sender, profile: None, body, since };
+                    let profile = None;
+                    let send = Send { id: message, conversation, sender, profile, body, received, since };
                     let waiting = app.commit.enqueue(send);
                     full[lane(conversation)] = waiting.is_err();
                     waiting.map(Waiting::Send)
@@ -120,7 +134,7 @@ impl Heard {
             }
             told
         };
-        let (deltas, alive) = tokio::join!(presence::tell(&app.store, &self.deltas), alive);
+        let (deltas, alive) = tokio::join!(presence::tell(&app.store, &app.metrics, &self.deltas), alive);
         Told { deltas, alive }
     }
 }

@@ -5,7 +5,7 @@ use hyper::body::Incoming;
 use protocol::body::{MAX_CONTENT_CHARS, NewMessage};
 use protocol::input::{Invalid, Text, Whole};
 use protocol::upload::Links;
-use protocol::{Id, Timestamp};
+use protocol::{Id, Timestamp, UnixMicros};
 use rustc_hash::FxHashSet;
 use store::StoreError;
 use store::conversation::{Access, SMALL};
@@ -70,8 +70,7 @@ impl ListMessages {
 }
 
 /// A new message, its attachment as it is stored.
-pub(super) fn new_message(links: &Links, json: &[u8]) -> Result<NewMessage, Invalid> {
-    let mut message = NewMessage::parse(json)?;
+pub(super) fn to_store(links: &Links, mut message: NewMessage) -> Result<NewMessage, Invalid> {
     if let Some(link) = message.attachment_url.take() {
         message.attachment_url = Some(stored_link(links, link, "attachmentUrl")?);
     }
@@ -80,15 +79,16 @@ pub(super) fn new_message(links: &Links, json: &[u8]) -> Result<NewMessage, Inva
 
 /// `POST /api/conversations/:id/messages`: one command, and a share in those of its batch.
 pub(super) async fn send(app: &App, request: Request<Incoming>, id: Id) -> Result<Answer, Failure> {
-    let since = Instant::now();
+    let (since, received) = (Instant::now(), Some(UnixMicros::now()));
     let caller = app.caller(request.headers()).await?;
-    let body = new_message(&app.config.links, &json_body(app, request).await?)?;
+    let body = to_store(&app.config.links, NewMessage::parse(&json_body(app, request).await?)?)?;
     let send = Send {
         id: Id::mint(),
         conversation: id,
         sender: caller.id,
         profile: Some(caller.clone()),
         body,
+        received,
         since,
     };
     let committed = app.commit.send(send).await?;

@@ -34,7 +34,7 @@ use tracing::warn;
 
 use self::range::Wanted;
 use crate::answer::{Answer, BoxError, Failure, created, whole};
-use crate::app::{App, throttled};
+use crate::app::App;
 
 /// How long a client that is refused while it is sending may go on, and how many times the largest file it may send, so that
 /// it comes to read why.
@@ -66,7 +66,7 @@ pub(super) async fn create(app: &App, request: Request<Incoming>) -> Result<Answ
 
 async fn store(app: &App, headers: &HeaderMap, body: &mut Incoming) -> Result<model::Upload, Failure> {
     let owner = app.caller(headers).await?.id;
-    app.uploads_throttle.check(&owner).map_err(throttled)?;
+    app.admit_upload(owner)?;
     let file = receive::receive(app, owner, headers, body).await?;
     let stored = upload::stored(file.id);
     Ok(model::Upload {
