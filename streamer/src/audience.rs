@@ -15,7 +15,6 @@ use store::name;
 use store::stream::StreamError;
 
 use crate::change::raw::{id, ids, optional_ids};
-use crate::metrics::METRICS;
 use crate::past::Past;
 
 /// How many users are looked up with the same three queries.
@@ -72,7 +71,6 @@ async fn circles(past: &impl Past, users: &[Id]) -> Result<FxHashMap<Id, Circle>
         "participants": { "$in": &oids }, "type": Kind::Direct.as_str(), "blockedBy.0": { "$exists": false },
     };
     let fields = doc! { "friends": 1, "blocked": 1, "settings.privacy": 1 };
-    METRICS.audience_queries.inc_by(2);
     let (people, talks) = tokio::try_join!(
         past.find(name::USERS, doc! { "_id": { "$in": &oids } }, fields),
         past.find(name::CONVERSATIONS, talks, doc! { "participants": 1 }),
@@ -113,7 +111,6 @@ async fn tell_each_other(
     let (others, users): (Vec<Id>, _) =
         (others.into_iter().collect(), store::convert::oids(users.iter().copied()));
     for others in others.chunks(OTHERS) {
-        METRICS.audience_queries.inc();
         let filter = doc! {
             "_id": { "$in": store::convert::oids(others.iter().copied()) },
             "$or": [{ "friends": { "$in": &users } }, { "blocked": { "$in": &users } }],

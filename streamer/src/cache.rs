@@ -21,7 +21,7 @@ use tracing::warn;
 
 use crate::change::UserChange;
 use crate::change::raw::{date, id, ids, optional_date, optional_ids, optional_str};
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 
 pub(crate) use missing::{CONVERSATION_FIELDS, Missing};
 
@@ -61,7 +61,7 @@ pub(crate) struct Activity {
 }
 
 /// The caches.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Cache {
     pub(crate) conversations: FxHashMap<Id, Conversation>,
     pub(crate) users: FxHashMap<Id, Summary>,
@@ -69,9 +69,16 @@ pub(crate) struct Cache {
     /// Conversations that are being looked up beside the stream, as long as the stream does not change them: what
     /// is found of these is true when it arrives, too.
     looked_up: FxHashSet<Id>,
+    metrics: Arc<Metrics>,
 }
 
 impl Cache {
+    /// Empty caches.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        let (conversations, users, activities) = Default::default();
+        Self { conversations, users, activities, looked_up: FxHashSet::default(), metrics }
+    }
+
     /// Applies the changed fields of a user's summary, if it is cached.
     pub(crate) fn change_user(&mut self, user: Id, change: UserChange) {
         let Some(summary) = self.users.get_mut(&user) else { return };
@@ -103,7 +110,7 @@ impl Cache {
         let mut looked_up = std::mem::take(&mut self.looked_up);
         for document in found {
             if id(document.as_ref(), "_id").is_ok_and(|id| looked_up.remove(&id)) {
-                keep(&mut self.conversations, document.as_ref(), Conversation::parse);
+                keep(&mut self.conversations, document.as_ref(), Conversation::parse, &self.metrics);
             }
         }
         looked_up
@@ -123,11 +130,12 @@ fn keep<T>(
     map: &mut FxHashMap<Id, T>,
     document: &RawDocument,
     parse: fn(&RawDocument) -> Result<T, StreamError>,
+    metrics: &Metrics,
 ) {
     match id(document, "_id").and_then(|id| Ok((id, parse(document)?))) {
         Ok((id, parsed)) => drop(map.insert(id, parsed)),
         Err(error) => {
-            METRICS.malformed.inc();
+            metrics.skipped.increment(1);
             warn!(id = ?document.get("_id").ok().flatten(), %error, "a document was left out: it is not as LinkUp writes it");
         }
     }
@@ -235,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_found_beside_the_stream_counts_only_if_the_stream_did_not_change_it() {
-        let mut cache = Cache::default();
+        let mut cache = Cache::new(Metrics::unseen());
         let [same, changed, nowhere] = [Id::mint(), Id::mint(), Id::mint()];
         cache.looking_up([same, changed, nowhere]);
         cache.touch(changed);

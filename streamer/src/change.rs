@@ -9,7 +9,7 @@ mod parts;
 pub(crate) mod raw;
 
 use mongodb::bson::{Document, RawDocument, doc};
-use protocol::Id;
+use protocol::{Id, UnixMicros};
 use store::name;
 use store::stream::{StreamError, cluster_time};
 
@@ -90,6 +90,17 @@ pub(crate) fn filter() -> Document {
             },
         ],
     }
+}
+
+/// When a change was written to the oplog, by the server's clock. Of everything in one transaction or batch the same.
+pub(crate) fn committed(event: &RawDocument) -> Option<UnixMicros> {
+    let millis = event.get_datetime("wallTime").ok()?.timestamp_millis();
+    Some(UnixMicros::from_micros(millis.saturating_mul(1_000)))
+}
+
+/// The collection that a change is of; empty if it says none.
+pub(crate) fn collection(event: &RawDocument) -> &str {
+    event.get_document("ns").and_then(|namespace| namespace.get_str("coll")).unwrap_or_default()
 }
 
 impl<'a> Change<'a> {

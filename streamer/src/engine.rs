@@ -6,25 +6,27 @@
 
 mod progress;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{BusError, Publisher};
-use mongodb::Database;
 use protocol::bus::{BEAT_INTERVAL_MILLIS, Uplink};
-use protocol::{Clock, Timestamp};
+use protocol::{Clock, UnixMicros};
 use service::shutdown::Shutdown;
+use store::Store;
 use store::lease::ResumePoint;
 use store::stream::{Batch, Changes, Start, StreamError};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use crate::addresser::Addresser;
+use crate::addresser::{Addresser, Fresh};
 use crate::change;
 use crate::config::Config;
+use crate::health::Vitals;
 use crate::keeper::Keeper;
 use crate::log::ReplayLog;
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Registration};
 use crate::typing::Desk;
 
@@ -41,6 +43,8 @@ const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// A bus that confirms nothing for this long may be away from this process only: another streamer gets its turn.
 const BUS_PATIENCE: Duration = Duration::from_secs(10);
+/// A message that is older than this when it is read is read again, by a streamer that has just begun.
+const REPLAYED: Duration = Duration::from_secs(60);
 /// How many uplinks are taken at once.
 const UPLINKS: usize = 64;
 
@@ -64,7 +68,7 @@ pub(crate) enum Stopped {
 
 /// Everything the active streamer holds.
 pub(crate) struct Engine<P> {
-    database: Database,
+    store: Store,
     keeper: Keeper,
     uplinks: mpsc::Receiver<Uplink>,
     outbox: Outbox<P>,
@@ -80,37 +84,42 @@ pub(crate) struct Engine<P> {
     read_at: Instant,
     /// Since when the bus has confirmed nothing.
     unconfirmed_since: Option<Instant>,
+    metrics: Arc<Metrics>,
+    vitals: Vitals,
 }
 
 impl<P: Publisher> Engine<P> {
     /// Opens the stream, far enough back to rebuild the replay log, and reads up to the present.
     pub(crate) async fn start(
-        database: Database,
+        store: Store,
         keeper: Keeper,
         saved: Option<ResumePoint>,
         (publisher, uplinks): (P, mpsc::Receiver<Uplink>),
         config: &Config,
+        (metrics, vitals): (&Arc<Metrics>, &Vitals),
     ) -> Result<Self, (Keeper, Stopped)> {
-        let (changes, start, now) = match open(&database, saved.as_ref(), config.replay_window).await {
+        let (changes, start, now) = match open(&store, saved.as_ref(), config.replay_window, metrics).await {
             Ok(opened) => opened,
             Err(error) => return Err((keeper, error.into())),
         };
-        METRICS.term.set(keeper.term() as i64);
+        metrics.term.set(keeper.term() as f64);
         let before = start.saturating_sub(1);
         let mut engine = Self {
-            outbox: Outbox::new(publisher, keeper.term()),
-            addresser: Addresser::new(database.clone(), config.links.clone(), before),
+            outbox: Outbox::new(publisher, keeper.term(), Arc::clone(metrics), vitals.clone()),
+            addresser: Addresser::new(store.clone(), config.links.clone(), before, Arc::clone(metrics)),
             log: ReplayLog::new(Clock::end_of(before), config.replay_window, config.replay_bytes),
-            desk: Desk::default(),
+            desk: Desk::new(Arc::clone(metrics)),
             progress: Progress::new(start),
             pace: Pace::new(),
             unconfirmed_since: None,
             position: Clock::end_of(before),
             read_at: Instant::now(),
-            database,
+            store,
             keeper,
             uplinks,
             changes,
+            metrics: Arc::clone(metrics),
+            vitals: vitals.clone(),
         };
         match engine.rebuild(now).await {
             Ok(()) => Ok(engine),
@@ -127,6 +136,7 @@ impl<P: Publisher> Engine<P> {
             let caught_up =
                 batch.changes()?.is_empty() || self.progress.last.as_ref().is_some_and(|l| l.time > now);
             self.apply(&batch).await?;
+            self.vitals.beat();
             if caught_up {
                 break;
             }
@@ -138,12 +148,12 @@ impl<P: Publisher> Engine<P> {
 
     /// Runs until something ends it; the lease comes back with the reason.
     pub(crate) async fn run(mut self, shutdown: &Shutdown) -> (Keeper, Option<ResumePoint>, Stopped) {
-        METRICS.active.set(1);
+        self.metrics.active.set(1.0);
         let stopped = match self.serve(shutdown).await {
             Ok(never) => match never {},
             Err(stopped) => stopped,
         };
-        METRICS.active.set(0);
+        self.metrics.active.set(0.0);
         let confirmed = self.outbox.confirm().await.is_ok();
         let point = self.progress.complete.take().filter(|_| confirmed);
         (self.keeper, point, stopped)
@@ -154,6 +164,7 @@ impl<P: Publisher> Engine<P> {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut uplinks = Vec::with_capacity(UPLINKS);
         loop {
+            self.vitals.beat();
             tokio::select! {
                 () = shutdown.cancelled() => return Err(Stopped::Shutdown),
                 () = self.keeper.lost() => return Err(Stopped::LeaseLost),
@@ -195,8 +206,11 @@ impl<P: Publisher> Engine<P> {
 
     /// Publishes the events of a batch, and only then counts it as read.
     async fn apply(&mut self, batch: &Batch) -> Result<(), Stopped> {
-        let events = match self.addresser.address(batch).await {
-            Ok(events) => events,
+        let read_at = UnixMicros::now();
+        let count = batch.changes()?.into_iter().count();
+        self.metrics.pending.set(count as f64);
+        let addressed = match self.addresser.address(batch).await {
+            Ok(addressed) => addressed,
             // The database went away between the batch and the loads: the same batch comes again.
             Err(error @ (StreamError::Database(_) | StreamError::TimedOut)) => {
                 return self.reopen(error).await;
@@ -207,24 +221,32 @@ impl<P: Publisher> Engine<P> {
             return Err(Stopped::LeaseLost);
         }
         self.read_at = Instant::now();
-        let count = batch.changes()?.into_iter().count();
+        self.metrics.lag.answered(addressed.oldest);
         self.pace.note(count);
         if count > 0 {
-            METRICS.batch.observe(count as f64);
-            let age = Timestamp::now().millis() / 1000 - (self.addresser.position().time >> 32) as i64;
-            METRICS.lag.set(age.max(0));
+            self.metrics.batch.record(count as f64);
         }
-        for event in events {
-            self.outbox.queue(&event);
+        for Fresh { event, received } in addressed.events {
+            self.outbox.queue(&event, received);
             self.log.push(event);
         }
         self.position = self.position.max(self.addresser.position());
         self.outbox.flush().await?;
+        self.metrics.pending.set(0.0);
+        self.measure(&addressed.committed, read_at);
         if let Some(caught_up) = self.progress.note(batch)? {
             self.position = self.position.max(caught_up);
         }
         self.pace.next_read = Instant::now() + PACE;
         Ok(())
+    }
+
+    /// Measures how long messages took from the oplog to the bus, unless they are of before this streamer began: then it
+    /// is not the stream that took so long.
+    fn measure(&self, committed: &[UnixMicros], read_at: UnixMicros) {
+        let now = UnixMicros::now();
+        let fresh = committed.iter().filter(|at| at.until(read_at) < REPLAYED);
+        fresh.for_each(|at| self.metrics.stream.record(at.until(now)));
     }
 
     async fn uplink(&mut self, uplink: Uplink) -> Result<(), Stopped> {
@@ -247,7 +269,7 @@ impl<P: Publisher> Engine<P> {
 
     /// Everything up to the position was applied to the cache, so that is where to look.
     fn look_up(&mut self) {
-        self.desk.look_up(&self.database, &mut self.addresser.cache, self.position.time);
+        self.desk.look_up(&self.store, &mut self.addresser.cache, self.position.time);
     }
 
     async fn beat(&mut self, idle: bool) -> Result<(), Stopped> {
@@ -266,12 +288,12 @@ impl<P: Publisher> Engine<P> {
             }
         }
         self.outbox.beat(self.position).await?;
-        METRICS.gateways.set(self.outbox.registry.gateways().len() as i64);
-        METRICS.users.set(self.outbox.registry.users() as i64);
+        self.metrics.gateways.set(self.outbox.registry.gateways().len() as f64);
+        self.metrics.users.set(self.outbox.registry.users() as f64);
         let (events, bytes) = self.log.size();
-        METRICS.log_events.set(events as i64);
-        METRICS.log_bytes.set(bytes as i64);
-        METRICS.forgotten_users.set(self.log.forgotten_users() as i64);
+        self.metrics.log_events.set(events as f64);
+        self.metrics.log_bytes.set(bytes as f64);
+        self.metrics.forgotten_users.set(self.log.forgotten_users() as f64);
         if let Some(point) = self.progress.unsaved(now) {
             // The point must not be ahead of what the gateways can have: the bus has to confirm first.
             match self.outbox.confirm().await {
@@ -294,9 +316,10 @@ impl<P: Publisher> Engine<P> {
 
     /// Opens the stream again behind what was read, as long as it takes.
     async fn reopen(&mut self, error: StreamError) -> Result<(), Stopped> {
-        METRICS.failures.inc();
+        self.metrics.failures.increment(1);
         let (mut error, began) = (error, Instant::now());
         loop {
+            self.vitals.beat();
             if !matches!(error, StreamError::Database(_) | StreamError::TimedOut) {
                 return Err(error.into());
             }
@@ -308,7 +331,7 @@ impl<P: Publisher> Engine<P> {
             if !self.keeper.is_held() {
                 return Err(Stopped::LeaseLost);
             }
-            match Changes::open(&self.database, &self.progress.resume, change::filter()).await {
+            match Changes::open(&self.store, &self.progress.resume, change::filter()).await {
                 Ok(changes) => {
                     self.changes = changes;
                     self.read_at = Instant::now();
@@ -342,11 +365,12 @@ async fn read(changes: &mut Changes, pace: &Pace) -> Result<Batch, StreamError> 
 /// Opens the stream where the replay log should begin: the window before now, or further back where the last
 /// streamer stood, if snapshots reach that far. Returns the first cluster time that is read, and the present.
 async fn open(
-    database: &Database,
+    store: &Store,
     saved: Option<&ResumePoint>,
     window: Duration,
+    metrics: &Metrics,
 ) -> Result<(Changes, u64, u64), StreamError> {
-    let now = store::stream::now(database).await?;
+    let now = store::stream::now(store).await?;
     let back = |duration: Duration| now.saturating_sub(duration.as_secs() << 32);
     let oldest = back(crate::config::MAX_REPLAY_WINDOW);
     let wanted = match saved {
@@ -360,14 +384,15 @@ async fn open(
         attempts.push((Start::After(point.token.clone()), point.time + 1));
     }
     for (start, first) in attempts {
-        match Changes::open(database, &start, change::filter()).await {
+        match Changes::open(store, &start, change::filter()).await {
             Ok(changes) => return Ok((changes, first, now)),
             Err(StreamError::HistoryLost) => {}
             Err(error) => return Err(error),
         }
     }
+    metrics.history_losses.increment(1);
     warn!("the oplog no longer reaches back to where the last streamer stood; clients catch up over REST");
-    Ok((Changes::open(database, &Start::At(now), change::filter()).await?, now, now))
+    Ok((Changes::open(store, &Start::At(now), change::filter()).await?, now, now))
 }
 
 #[cfg(test)]

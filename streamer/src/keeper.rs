@@ -1,5 +1,6 @@
 //! Keeps the lease: renews it in the background and says when it is lost.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use service::shutdown::Shutdown;
@@ -7,6 +8,8 @@ use store::lease::{Lease, ResumePoint};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::warn;
+
+use crate::metrics::{LeaseOutcome, Metrics};
 
 /// A lease that is renewed until this is dropped.
 #[derive(Debug)]
@@ -18,16 +21,18 @@ pub(crate) struct Keeper {
     stop: Shutdown,
     task: JoinHandle<()>,
     saving: Option<JoinHandle<()>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Keeper {
     /// Keeps `lease`, which was asked for at `asked`.
-    pub(crate) fn new(lease: Lease, asked: Instant, ttl: Duration) -> Self {
+    pub(crate) fn new(lease: Lease, asked: Instant, ttl: Duration, metrics: Arc<Metrics>) -> Self {
         let (sender, valid_until) = watch::channel(asked + ttl);
         let lost = Shutdown::new();
         let stop = Shutdown::new();
-        let task = tokio::spawn(renew(lease.clone(), ttl, sender, lost.clone(), stop.clone()));
-        Self { lease, valid_until, lost, stop, task, saving: None }
+        let renewing = renew(lease.clone(), ttl, sender, lost.clone(), stop.clone(), Arc::clone(&metrics));
+        let task = tokio::spawn(renewing);
+        Self { lease, valid_until, lost, stop, task, saving: None, metrics }
     }
 
     /// The term of the lease.
@@ -51,13 +56,17 @@ impl Keeper {
         if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
             return false;
         }
-        let (lease, lost) = (self.lease.clone(), self.lost.clone());
+        let (lease, lost, metrics) = (self.lease.clone(), self.lost.clone(), Arc::clone(&self.metrics));
         self.saving = Some(tokio::spawn(async move {
             match lease.save(&point).await {
-                Ok(true) => {}
+                Ok(true) => {
+                    metrics.saves.increment(1);
+                    metrics.lag.saved(point.time);
+                }
                 Ok(false) => lost.cancel(),
                 Err(error) => {
-                    warn!(%error, "the resume point could not be saved; a restart begins further back")
+                    metrics.failed_saves.increment(1);
+                    warn!(%error, "the resume point could not be saved; a restart begins further back");
                 }
             }
         }));
@@ -105,6 +114,7 @@ async fn renew(
     valid_until: watch::Sender<Instant>,
     lost: Shutdown,
     stop: Shutdown,
+    metrics: Arc<Metrics>,
 ) {
     let mut tick = tokio::time::interval(ttl / 3);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -117,10 +127,23 @@ async fn renew(
         // Counted from before the request: the server's period begins later, so ours ends first.
         let asked = Instant::now();
         match tokio::time::timeout(ttl, lease.renew(ttl)).await {
-            Ok(Ok(true)) => drop(valid_until.send(asked + ttl)),
-            Ok(Ok(false)) => return lost.cancel(),
-            Ok(Err(error)) => warn!(%error, "the lease could not be renewed; trying again"),
-            Err(_) => warn!("the lease could not be renewed in time; trying again"),
+            Ok(Ok(true)) => {
+                metrics.lease(LeaseOutcome::Renewed);
+                // Whoever listens is gone only when this task is to end.
+                let _ = valid_until.send(asked + ttl);
+            }
+            Ok(Ok(false)) => {
+                metrics.lease(LeaseOutcome::Lost);
+                return lost.cancel();
+            }
+            Ok(Err(error)) => {
+                metrics.lease(LeaseOutcome::Failed);
+                warn!(%error, "the lease could not be renewed; trying again");
+            }
+            Err(_) => {
+                metrics.lease(LeaseOutcome::Failed);
+                warn!("the lease could not be renewed in time; trying again");
+            }
         }
     }
 }

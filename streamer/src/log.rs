@@ -57,7 +57,7 @@ impl Addressed {
 
     /// The same for some of its recipients, to be sent.
     pub(crate) fn envelope(&self, recipients: Vec<Id>) -> Envelope {
-        Envelope { clock: self.clock, recipients, content: self.content.clone() }
+        Envelope { clock: self.clock, recipients, content: self.content.clone(), received: None }
     }
 }
 

@@ -1,93 +1,294 @@
-//! The streamer's metrics.
+//! `linkup_streamer_*`, and the stage of a message that passes here.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`lag`] | how far the active streamer is behind, as it is at the moment of a scrape |
 
-use std::sync::LazyLock;
+mod lag;
 
-use prometheus::{
-    Histogram, IntCounter, IntCounterVec, IntGauge, register_histogram, register_int_counter,
-    register_int_counter_vec, register_int_gauge,
-};
+use std::time::Duration;
 
+use protocol::event;
+use service::metrics::{AtomicCounter, AtomicHistogram, Counter, Gauge, Histogram, Registry};
+use store::name;
+
+pub(crate) use lag::Lag;
+
+/// The handles. Made once, and shared by everything in this streamer.
+#[derive(Debug)]
 pub(crate) struct Metrics {
-    /// By the event's name; `sessions_ended` and `user_gone` are for gateways alone.
-    pub(crate) events: IntCounterVec,
-    pub(crate) deliveries: IntCounter,
-    pub(crate) replayed: IntCounter,
-    pub(crate) incomplete: IntCounter,
-    pub(crate) malformed: IntCounter,
-    pub(crate) failures: IntCounter,
-    pub(crate) audience_queries: IntCounter,
-    pub(crate) audience_failures: IntCounter,
-    pub(crate) typing_told: IntCounter,
-    pub(crate) typing_refused: IntCounter,
-    pub(crate) typing_dropped: IntCounter,
-    pub(crate) typing_lookups: IntCounter,
+    events: [AtomicCounter; EVENTS.len()],
+    changes: [AtomicCounter; COLLECTIONS.len()],
+    deliveries: [Counter; DeliveryKind::LABELS.len()],
+    lease: [Counter; LeaseOutcome::LABELS.len()],
+    pub(crate) joins: Counter,
+    pub(crate) resyncs: Counter,
+    pub(crate) recalls: Counter,
+    pub(crate) replayed: Counter,
+    pub(crate) incomplete: Counter,
+    pub(crate) skipped: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) history_losses: Counter,
+    pub(crate) saves: Counter,
+    pub(crate) failed_saves: Counter,
+    pub(crate) audiences: Counter,
+    pub(crate) late_audiences: Counter,
+    pub(crate) typing_passed: Counter,
+    pub(crate) typing_refused: Counter,
+    pub(crate) typing_dropped: Counter,
+    pub(crate) typing_lookups: Counter,
+    pub(crate) conversations: Lookups,
+    pub(crate) people: Lookups,
     pub(crate) batch: Histogram,
-    pub(crate) active: IntGauge,
-    pub(crate) term: IntGauge,
-    pub(crate) gateways: IntGauge,
-    pub(crate) users: IntGauge,
-    pub(crate) lag: IntGauge,
-    pub(crate) log_events: IntGauge,
-    pub(crate) log_bytes: IntGauge,
-    pub(crate) forgotten_users: IntGauge,
+    pub(crate) recipients: Histogram,
+    pub(crate) pending: Gauge,
+    pub(crate) active: Gauge,
+    pub(crate) term: Gauge,
+    pub(crate) gateways: Gauge,
+    pub(crate) users: Gauge,
+    pub(crate) log_events: Gauge,
+    pub(crate) log_bytes: Gauge,
+    pub(crate) forgotten_users: Gauge,
+    /// From the oplog to the bus.
+    pub(crate) stream: AtomicHistogram,
+    pub(crate) lag: Lag,
 }
 
-/// Registration fails only if a name is used twice or not well-formed, which the first start would show.
-const NAMES: &str = "the metrics' names are unique and well-formed";
+/// Whether what a change needs was cached.
+#[derive(Debug)]
+pub(crate) struct Lookups {
+    hits: AtomicCounter,
+    misses: AtomicCounter,
+}
 
-#[expect(clippy::expect_used, reason = "see NAMES")]
-pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
-    let counter = |name: &str, help: &str| register_int_counter!(name, help).expect(NAMES);
-    let gauge = |name: &str, help: &str| register_int_gauge!(name, help).expect(NAMES);
-    let sizes = vec![1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];
-    Metrics {
-        events: register_int_counter_vec!(
-            "linkup_streamer_events_total",
-            "Events made from committed changes, by the event's name, and what gateways alone are told",
-            &["event"]
-        )
-        .expect(NAMES),
-        deliveries: counter("linkup_streamer_deliveries_total", "Deliveries published to gateways"),
-        replayed: counter("linkup_streamer_replayed_total", "Events replayed to gateways"),
-        incomplete: counter(
-            "linkup_streamer_incomplete_total",
-            "Registering users for whom the log no longer held everything that they asked for",
-        ),
-        malformed: counter("linkup_streamer_skipped_total", "Changes that could not be made into events"),
-        failures: counter("linkup_streamer_failures_total", "Times the change stream had to be opened again"),
-        audience_queries: counter(
-            "linkup_streamer_audience_queries_total",
-            "Queries for whom to tell that somebody came or went",
-        ),
-        audience_failures: counter(
-            "linkup_streamer_audience_failures_total",
-            "Batches whose statuses were told to the users themselves only, because the queries timed out",
-        ),
-        typing_told: counter("linkup_streamer_typing_told_total", "Typing passed on"),
-        typing_refused: counter(
-            "linkup_streamer_typing_refused_total",
-            "Typing of somebody who takes no part, where somebody blocks, or nowhere",
-        ),
-        typing_dropped: counter(
-            "linkup_streamer_typing_dropped_total",
-            "Typing that could not be checked in time",
-        ),
-        typing_lookups: counter(
-            "linkup_streamer_typing_lookups_total",
-            "Queries for who takes part where somebody types",
-        ),
-        batch: register_histogram!("linkup_streamer_batch_changes", "Changes per batch read", sizes)
-            .expect(NAMES),
-        active: gauge("linkup_streamer_active", "1 while this process holds the lease"),
-        term: gauge("linkup_streamer_term", "The term of the lease that is or was held"),
-        gateways: gauge("linkup_streamer_gateways", "Gateways that are known"),
-        users: gauge("linkup_streamer_users", "Users registered by gateways"),
-        lag: gauge("linkup_streamer_lag_seconds", "Age of the last change when it was published"),
-        log_events: gauge("linkup_streamer_log_events", "Events held for replay"),
-        log_bytes: gauge("linkup_streamer_log_bytes", "Bytes of events held for replay"),
-        forgotten_users: gauge(
-            "linkup_streamer_forgotten_users",
-            "Users of whom it is known when their last event was that is no longer held",
-        ),
+impl Lookups {
+    fn new(registry: &Registry, cache: &'static str) -> Self {
+        let counter = |result| {
+            let help = "Whether what a change needs was cached";
+            let labels = [("cache", cache), ("result", result)];
+            registry.atomic_counter("linkup_streamer_cache_lookups_total", help, &labels)
+        };
+        Self { hits: counter("hit"), misses: counter("miss") }
     }
-});
+
+    /// Counts one.
+    pub(crate) fn count(&self, is_hit: bool) {
+        if is_hit { self.hits.increment(1) } else { self.misses.increment(1) }
+    }
+}
+
+/// The events that are made here; the last two are for gateways alone.
+const EVENTS: [&str; 10] = [
+    event::MESSAGE_NEW,
+    event::MESSAGE_UPDATE,
+    event::MESSAGE_DELETE,
+    event::MESSAGE_READ,
+    event::CONVERSATION_UPDATE,
+    event::USER_STATUS,
+    event::ACTIVITY_JOIN,
+    event::ACTIVITY_LEAVE,
+    SESSIONS_ENDED,
+    USER_GONE,
+];
+
+/// Gateways are told that all sessions of somebody were ended.
+pub(crate) const SESSIONS_ENDED: &str = "sessions_ended";
+/// Gateways are told that somebody's account ended.
+pub(crate) const USER_GONE: &str = "user_gone";
+
+const COLLECTIONS: [&str; 5] =
+    [name::MESSAGES, name::CONVERSATIONS, name::USERS, name::ACTIVITIES, name::READS];
+
+/// What a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeliveryKind {
+    Events,
+    Replay,
+    Registered,
+    Typing,
+    Beat,
+}
+
+impl DeliveryKind {
+    const LABELS: [&'static str; 5] = ["events", "replay", "registered", "typing", "beat"];
+}
+
+/// What came of asking for the lease, or for more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeaseOutcome {
+    Acquired,
+    Renewed,
+    Lost,
+    /// The database did not answer.
+    Failed,
+}
+
+impl LeaseOutcome {
+    const LABELS: [&'static str; 4] = ["acquired", "renewed", "lost", "failed"];
+}
+
+impl Metrics {
+    /// Makes the handles. `oplog_window` tells how far back the oplog reaches, if that is known.
+    pub(crate) fn new(
+        registry: &Registry,
+        oplog_window: impl Fn() -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        let counter = |name, help| registry.counter(name, help, &[]);
+        let gauge = |name, help| registry.gauge(name, help, &[]);
+        let resume_saves = "Attempts to save the resume point";
+        let [saves, failed_saves] = registry.counters(
+            "linkup_streamer_resume_saves_total",
+            resume_saves,
+            "result",
+            ["saved", "failed"],
+        );
+        let [joins, resyncs] = registry.counters(
+            "linkup_streamer_registrations_total",
+            "Requests of gateways to register users",
+            "kind",
+            ["join", "resync"],
+        );
+        let [audiences, late_audiences] = registry.counters(
+            "linkup_streamer_audience_queries_total",
+            "Batches of queries for whom to tell that somebody came or went",
+            "result",
+            ["answered", "timed_out"],
+        );
+        let [typing_passed, typing_refused, typing_dropped] = registry.counters(
+            "linkup_streamer_typing_total",
+            "What became of somebody's typing",
+            "result",
+            ["passed", "refused", "dropped"],
+        );
+        let events = "Events made of changes; the last two are for gateways alone";
+        let stage = "The stages of a message on its way";
+        Self {
+            events: EVENTS.map(|event| {
+                registry.atomic_counter("linkup_streamer_events_total", events, &[("event", event)])
+            }),
+            changes: COLLECTIONS.map(|collection| {
+                let labels = [("collection", collection)];
+                registry.atomic_counter("linkup_streamer_changes_total", "Changes read", &labels)
+            }),
+            deliveries: registry.counters(
+                "linkup_streamer_deliveries_total",
+                "Deliveries to gateways",
+                "kind",
+                DeliveryKind::LABELS,
+            ),
+            lease: registry.counters(
+                "linkup_streamer_lease_total",
+                "What came of asking for the lease",
+                "outcome",
+                LeaseOutcome::LABELS,
+            ),
+            recalls: counter(
+                "linkup_streamer_recalls_total",
+                "Gateways that were made to register again because a request was lost",
+            ),
+            replayed: counter("linkup_streamer_replayed_events_total", "Events replayed to gateways"),
+            incomplete: counter(
+                "linkup_streamer_incomplete_users_total",
+                "Registering users for whom the log no longer held everything that they asked for",
+            ),
+            skipped: counter(
+                "linkup_streamer_skipped_total",
+                "Changes that could not be made into events, and events too large to publish",
+            ),
+            failures: counter(
+                "linkup_streamer_failures_total",
+                "Times the change stream had to be opened again",
+            ),
+            history_losses: counter(
+                "linkup_streamer_history_losses_total",
+                "Times the change stream could not be resumed, so that all clients had to catch up",
+            ),
+            typing_lookups: counter(
+                "linkup_streamer_typing_lookups_total",
+                "Queries for who takes part where somebody types",
+            ),
+            conversations: Lookups::new(registry, "conversations"),
+            people: Lookups::new(registry, "people"),
+            batch: registry.histogram("linkup_streamer_batch_changes", "Changes per batch read", &[]),
+            recipients: registry.histogram("linkup_streamer_recipients", "Users that one event was for", &[]),
+            pending: gauge(
+                "linkup_streamer_pending_changes",
+                "Changes that were read and are not published yet",
+            ),
+            active: gauge("linkup_streamer_active", "1 while this process holds the lease and streams"),
+            term: gauge("linkup_streamer_term", "The term of the lease that is or was held"),
+            gateways: gauge("linkup_streamer_gateways", "Gateways that are known"),
+            users: gauge("linkup_streamer_users", "Users registered by gateways"),
+            log_events: gauge("linkup_streamer_log_events", "Events held for replay"),
+            log_bytes: gauge("linkup_streamer_log_bytes", "Bytes of events held for replay"),
+            forgotten_users: gauge(
+                "linkup_streamer_forgotten_users",
+                "Users of whom it is known when their last event was that is no longer held",
+            ),
+            stream: registry.atomic_histogram("linkup_message_stage_seconds", stage, &[("stage", "stream")]),
+            lag: Lag::new(registry, oplog_window),
+            joins,
+            resyncs,
+            saves,
+            failed_saves,
+            audiences,
+            late_audiences,
+            typing_passed,
+            typing_refused,
+            typing_dropped,
+        }
+    }
+
+    /// Counts an event by its name.
+    pub(crate) fn event(&self, name: &str) {
+        if let Some(at) = EVENTS.iter().position(|event| *event == name) {
+            self.events[at].increment(1);
+        }
+    }
+
+    /// Counts a change by its collection.
+    pub(crate) fn change(&self, collection: &str) {
+        if let Some(at) = COLLECTIONS.iter().position(|known| *known == collection) {
+            self.changes[at].increment(1);
+        }
+    }
+
+    /// Counts a delivery.
+    pub(crate) fn delivery(&self, kind: DeliveryKind) {
+        self.deliveries[kind as usize].increment(1);
+    }
+
+    /// Counts what came of asking for the lease.
+    pub(crate) fn lease(&self, outcome: LeaseOutcome) {
+        self.lease[outcome as usize].increment(1);
+    }
+}
+
+#[cfg(test)]
+impl Metrics {
+    /// Metrics that nobody looks at.
+    pub(crate) fn unseen() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self::new(&Registry::new(), || None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_label_belongs_to_what_it_says_and_every_event_is_counted() {
+        assert_eq!(DeliveryKind::LABELS[DeliveryKind::Beat as usize], "beat");
+        assert_eq!(LeaseOutcome::LABELS[LeaseOutcome::Failed as usize], "failed");
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry, || None);
+        metrics.event(event::USER_STATUS);
+        metrics.event(USER_GONE);
+        metrics.change(name::READS);
+        let value = |name: &str, label: (&str, &str)| registry.value(name, &[label]);
+        assert_eq!(value("linkup_streamer_events_total", ("event", "user:status")), Some(1.0));
+        assert_eq!(value("linkup_streamer_events_total", ("event", "user_gone")), Some(1.0));
+        assert_eq!(value("linkup_streamer_events_total", ("event", "message:new")), Some(0.0));
+        assert_eq!(value("linkup_streamer_changes_total", ("collection", "reads")), Some(1.0));
+    }
+}

@@ -1,15 +1,17 @@
 //! What goes to gateways: numbered, in order, no delivery larger than the bus takes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{BusError, Publisher, size};
 use protocol::bus::{Delivery, Downlink, Envelope, Registrant, Typing};
-use protocol::{Clock, Id};
+use protocol::{Clock, Id, UnixMicros};
 use rustc_hash::FxHashMap;
 use tracing::{debug, warn};
 
+use crate::health::Vitals;
 use crate::log::{Addressed, ReplayLog};
-use crate::metrics::METRICS;
+use crate::metrics::{DeliveryKind, Metrics};
 use crate::registry::Registry;
 use crate::replay::Asked;
 
@@ -28,6 +30,9 @@ pub(crate) struct Outbox<P> {
     publisher: P,
     term: u64,
     pending: FxHashMap<Id, Vec<Envelope>>,
+    metrics: Arc<Metrics>,
+    /// One turn may be many deliveries, each of which waits for a bus that is away.
+    vitals: Vitals,
 }
 
 /// A gateway's request to register users.
@@ -39,18 +44,26 @@ pub(crate) struct Registration {
 }
 
 impl<P: Publisher> Outbox<P> {
-    pub(crate) fn new(publisher: P, term: u64) -> Self {
-        Self { registry: Registry::default(), publisher, term, pending: FxHashMap::default() }
+    pub(crate) fn new(publisher: P, term: u64, metrics: Arc<Metrics>, vitals: Vitals) -> Self {
+        Self {
+            registry: Registry::default(),
+            publisher,
+            term,
+            pending: FxHashMap::default(),
+            metrics,
+            vitals,
+        }
     }
 
-    /// Queues an event for every gateway that holds a recipient, once each and with just those recipients.
-    pub(crate) fn queue(&mut self, event: &Addressed) {
+    /// Queues an event for every gateway that holds a recipient, once each and with just those recipients. `received` says
+    /// when a new message came to the first server.
+    pub(crate) fn queue(&mut self, event: &Addressed, received: Option<UnixMicros>) {
         for user in &*event.recipients {
             for gateway in self.registry.holders(*user) {
                 let envelopes = self.pending.entry(*gateway).or_default();
                 match envelopes.last_mut() {
                     Some(last) if last.clock == event.clock => last.recipients.push(*user),
-                    _ => envelopes.push(event.envelope(vec![*user])),
+                    _ => envelopes.push(Envelope { received, ..event.envelope(vec![*user]) }),
                 }
             }
         }
@@ -76,7 +89,7 @@ impl<P: Publisher> Outbox<P> {
                 holders.entry(*gateway).or_default().push(*user);
             }
         }
-        METRICS.typing_told.inc();
+        self.metrics.typing_passed.increment(1);
         for (gateway, recipients) in holders {
             self.send(gateway, Downlink::Typing { typing: typing.clone(), recipients }).await?;
         }
@@ -102,11 +115,14 @@ impl<P: Publisher> Outbox<P> {
             return self.recall(gateway, live_from).await;
         }
         if reset {
+            self.metrics.resyncs.increment(1);
             self.registry.clear(gateway);
+        } else {
+            self.metrics.joins.increment(1);
         }
         self.registry.register(gateway, registrants.iter().map(|registrant| registrant.user));
         let (asked, incomplete) = Asked::new(&registrants, log);
-        METRICS.incomplete.inc_by(incomplete.len() as u64);
+        self.metrics.incomplete.increment(incomplete.len() as u64);
         self.replay(gateway, request, log, asked).await?;
         self.send(gateway, Downlink::Registered { request, live_from, incomplete }).await
     }
@@ -122,21 +138,21 @@ impl<P: Publisher> Outbox<P> {
     ) -> Result<(), BusError> {
         let replay = |events| Downlink::Replay { request, events };
         let endings = asked.endings(log);
-        METRICS.replayed.inc_by(endings.len() as u64);
+        self.metrics.replayed.increment(endings.len() as u64);
         self.send_all(gateway, endings, replay).await?;
         let Some(from) = asked.from() else { return Ok(()) };
         let mut part = Vec::new();
         for (n, event) in log.after(from).enumerate() {
             part.extend(asked.pick(event));
             if part.len() == MAX_ENVELOPES {
-                METRICS.replayed.inc_by(part.len() as u64);
+                self.metrics.replayed.increment(part.len() as u64);
                 self.send_all(gateway, std::mem::take(&mut part), replay).await?;
             }
             if n % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
         }
-        METRICS.replayed.inc_by(part.len() as u64);
+        self.metrics.replayed.increment(part.len() as u64);
         self.send_all(gateway, part, replay).await
     }
 
@@ -164,6 +180,7 @@ impl<P: Publisher> Outbox<P> {
     /// Makes a gateway register its users again, by a gap in the numbers.
     async fn recall(&mut self, gateway: Id, position: Clock) -> Result<(), BusError> {
         debug!(%gateway, "a request of a gateway was lost");
+        self.metrics.recalls.increment(1);
         self.registry.next_counter(gateway);
         self.send(gateway, Downlink::Beat { position }).await
     }
@@ -187,7 +204,7 @@ impl<P: Publisher> Outbox<P> {
             if size::DELIVERY_OVERHEAD + more > max_bytes {
                 // Where the bus is the limit, it cannot be carried at all. Were it tried, the gateway would see a gap and ask for it again and
                 // again; so it is given up, and its number with it is not used.
-                METRICS.malformed.inc();
+                self.metrics.skipped.increment(1);
                 warn!(%gateway, bytes = more, "an event was skipped: it is too large");
                 continue;
             }
@@ -203,8 +220,9 @@ impl<P: Publisher> Outbox<P> {
 
     async fn send(&mut self, gateway: Id, body: Downlink) -> Result<(), BusError> {
         let Some(counter) = self.registry.next_counter(gateway) else { return Ok(()) };
-        METRICS.deliveries.inc();
-        let delivery = Delivery { term: self.term, counter, body };
+        self.metrics.delivery(kind(&body));
+        self.vitals.beat();
+        let delivery = Delivery { term: self.term, counter, sent: UnixMicros::now(), body };
         match self.publisher.publish(gateway, &delivery).await {
             // The number is used up, so the gateway sees a gap and asks again from its last clock. Stopping
             // here would hold up every other gateway as well.
@@ -217,12 +235,23 @@ impl<P: Publisher> Outbox<P> {
     }
 }
 
+fn kind(body: &Downlink) -> DeliveryKind {
+    match body {
+        Downlink::Events(_) => DeliveryKind::Events,
+        Downlink::Replay { .. } => DeliveryKind::Replay,
+        Downlink::Registered { .. } => DeliveryKind::Registered,
+        Downlink::Typing { .. } => DeliveryKind::Typing,
+        Downlink::Beat { .. } => DeliveryKind::Beat,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use protocol::bus::Content;
+    use service::health::Health;
 
     use super::*;
 
@@ -269,7 +298,8 @@ mod tests {
     async fn what_was_missed_comes_in_order_and_before_the_answer() {
         let [gateway, ada, bob, late] = people();
         let published = Published::default();
-        let mut outbox = Outbox::new(published.clone(), 1);
+        let mut outbox =
+            Outbox::new(published.clone(), 1, Metrics::unseen(), Vitals::new(&Health::default()));
         let mut log = ReplayLog::new(at(9), Duration::from_secs(1_000), 1 << 20);
         let all: Arc<[Id]> = [ada, bob].into();
         let said = || Content::Event(bytes::Bytes::from_static(b"[]"));
@@ -300,14 +330,15 @@ mod tests {
     async fn an_event_that_is_too_large_is_never_published_and_those_around_it_are() {
         let [gateway, ada] = people();
         let published = Published::default();
-        let mut outbox = Outbox::new(published.clone(), 1);
+        let mut outbox =
+            Outbox::new(published.clone(), 1, Metrics::unseen(), Vitals::new(&Health::default()));
         let mut log = ReplayLog::new(at(9), Duration::from_secs(60), 1 << 20);
         let users = vec![Registrant { user: ada, from: None }];
         outbox.register(reset(gateway, users), &mut log, at(10)).await.unwrap();
         published.take();
         for (seconds, bytes) in [(11, 10), (12, MAX_DELIVERY_BYTES), (13, MAX_DELIVERY_BYTES - 1_024)] {
             let content = Content::Event(vec![b' '; bytes].into());
-            outbox.queue(&Addressed { clock: at(seconds), recipients: [ada].into(), content });
+            outbox.queue(&Addressed { clock: at(seconds), recipients: [ada].into(), content }, None);
         }
         outbox.flush().await.unwrap();
         let told = published.take().into_iter().flat_map(|(_, body)| match body {
@@ -321,7 +352,8 @@ mod tests {
     async fn each_gateway_is_told_who_types_for_its_own_users_and_nobody_else() {
         let [one, other, idle, ada, bob, carl, eve] = people();
         let published = Published::default();
-        let mut outbox = Outbox::new(published.clone(), 1);
+        let mut outbox =
+            Outbox::new(published.clone(), 1, Metrics::unseen(), Vitals::new(&Health::default()));
         let mut log = ReplayLog::new(at(9), Duration::from_secs(60), 1 << 20);
         for (gateway, users) in [(one, vec![ada, bob]), (other, vec![bob, carl]), (idle, vec![eve])] {
             let users = users.into_iter().map(|user| Registrant { user, from: None }).collect();

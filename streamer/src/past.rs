@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
-use mongodb::Database;
 use mongodb::bson::{Document, RawDocumentBuf};
+use store::Store;
 use store::stream::{StreamError, snapshot};
 
 /// Something that can be asked for documents as they were at one moment.
@@ -20,7 +20,7 @@ pub(crate) trait Past: Sync {
 /// The database at a cluster time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot<'a> {
-    pub(crate) database: &'a Database,
+    pub(crate) store: &'a Store,
     pub(crate) at: u64,
 }
 
@@ -31,6 +31,6 @@ impl Past for Snapshot<'_> {
         filter: Document,
         projection: Document,
     ) -> Result<Vec<RawDocumentBuf>, StreamError> {
-        snapshot(self.database, collection, filter, projection, self.at).await
+        snapshot(self.store, collection, filter, projection, self.at).await
     }
 }

@@ -3,20 +3,20 @@
 //! A conversation that is not cached is looked up beside the stream, one lookup at a time for all that wait, so
 //! that nobody's messages wait for it. What cannot be checked in time is dropped: the gateway says it again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mongodb::Database;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use protocol::Id;
 use protocol::bus::Typing;
 use rustc_hash::{FxHashMap, FxHashSet};
-use store::name;
 use store::stream::{StreamError, snapshot};
+use store::{Store, name};
 use tokio::task::JoinHandle;
 use tracing::debug;
 
 use crate::cache::{CONVERSATION_FIELDS, Cache, Conversation};
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 
 /// How many may wait for a lookup.
 const WAITING: usize = 4_096;
@@ -41,11 +41,12 @@ pub(crate) enum Verdict {
 }
 
 /// Those who type, and wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Desk {
     waiting: Vec<Typing>,
     lookup: Option<Lookup>,
     misses: Misses,
+    metrics: Arc<Metrics>,
 }
 
 /// Conversations that do not exist, or cannot be read, and until when that is believed; by the user who typed there. What one
@@ -115,6 +116,11 @@ fn judge(typing: &Typing, conversation: Option<&Conversation>) -> Verdict {
 }
 
 impl Desk {
+    /// Nobody types yet.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { waiting: Vec::new(), lookup: None, misses: Misses::default(), metrics }
+    }
+
     /// Whom to tell that somebody types; nobody now if it has to be looked up first.
     pub(crate) fn hear(&mut self, typing: Typing, cache: &Cache) -> Option<(Typing, Vec<Id>)> {
         // What the same user said before and still waits is out of date, and must not come after this.
@@ -123,16 +129,16 @@ impl Desk {
         self.waiting.retain(|waiting| !is_older(waiting));
         match judge(&typing, cache.conversations.get(&typing.conversation)) {
             Verdict::Tell(others) => return Some((typing, others)),
-            Verdict::Refuse => METRICS.typing_refused.inc(),
-            Verdict::Unknown if self.is_refused(&typing) => METRICS.typing_refused.inc(),
+            Verdict::Refuse => self.metrics.typing_refused.increment(1),
+            Verdict::Unknown if self.is_refused(&typing) => self.metrics.typing_refused.increment(1),
             Verdict::Unknown if self.waiting.len() < WAITING => self.waiting.push(typing),
-            Verdict::Unknown => METRICS.typing_dropped.inc(),
+            Verdict::Unknown => self.metrics.typing_dropped.increment(1),
         }
         None
     }
 
     /// Begins to look up what is waited for, as it was at cluster time `at`, which must be where the cache stands.
-    pub(crate) fn look_up(&mut self, database: &Database, cache: &mut Cache, at: u64) {
+    pub(crate) fn look_up(&mut self, store: &Store, cache: &mut Cache, at: u64) {
         if self.lookup.is_some() || self.waiting.is_empty() {
             return;
         }
@@ -147,10 +153,10 @@ impl Desk {
         let filter = doc! { "_id": { "$in": store::convert::oids(conversations.iter().copied()) } };
         let fields: Document =
             CONVERSATION_FIELDS.iter().map(|field| ((*field).to_owned(), 1.into())).collect();
-        let database = database.clone();
-        METRICS.typing_lookups.inc();
+        let store = store.clone();
+        self.metrics.typing_lookups.increment(1);
         let task =
-            tokio::spawn(async move { snapshot(&database, name::CONVERSATIONS, filter, fields, at).await });
+            tokio::spawn(async move { snapshot(&store, name::CONVERSATIONS, filter, fields, at).await });
         self.lookup = Some(Lookup { task, conversations });
     }
 
@@ -185,9 +191,9 @@ impl Desk {
             }
             match judge(&typing, cache.conversations.get(&typing.conversation)) {
                 Verdict::Tell(others) => told.push((typing, others)),
-                Verdict::Refuse => METRICS.typing_refused.inc(),
+                Verdict::Refuse => self.metrics.typing_refused.increment(1),
                 // It changed meanwhile, or does not exist.
-                Verdict::Unknown => METRICS.typing_dropped.inc(),
+                Verdict::Unknown => self.metrics.typing_dropped.increment(1),
             }
         }
         told
@@ -248,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_exist_is_not_looked_up_again_and_again() {
         let [user, nowhere, elsewhere] = people();
-        let (mut desk, mut cache) = (Desk::default(), Cache::default());
+        let (mut desk, mut cache) = (Desk::new(Metrics::unseen()), Cache::new(Metrics::unseen()));
         let types = |conversation| Typing { user, conversation, is_typing: true };
         for conversation in [nowhere, elsewhere] {
             assert_eq!(desk.hear(types(conversation), &cache), None);
@@ -271,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn what_one_user_makes_up_is_bounded_and_holds_up_nobody_else() {
         let [eve, ada, group] = people();
-        let (mut desk, mut cache) = (Desk::default(), Cache::default());
+        let (mut desk, mut cache) = (Desk::new(Metrics::unseen()), Cache::new(Metrics::unseen()));
         let types = |user, conversation| Typing { user, conversation, is_typing: true };
         for round in 0..3 {
             for _ in 0..MISSES_OF_ONE {
@@ -308,7 +314,7 @@ mod tests {
     #[test]
     fn the_last_word_of_a_typist_counts() {
         let [user, other, group] = people();
-        let (mut desk, mut cache) = (Desk::default(), Cache::default());
+        let (mut desk, mut cache) = (Desk::new(Metrics::unseen()), Cache::new(Metrics::unseen()));
         let types = |is_typing| Typing { user, conversation: group, is_typing };
         desk.hear(types(true), &cache);
         desk.hear(types(false), &cache);

@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::bus::Content;
-use protocol::{Clock, Id, event};
+use protocol::{Clock, Id, UnixMicros, event};
 use tracing::warn;
 
-use super::Addresser;
 use super::beside::Beside;
+use super::{Addresser, Fresh};
 use crate::cache::Conversation;
 use crate::change::{
     Change, ConversationChange, Kind, Membership, Message, MessageChange, Read, Text, UserChange,
 };
 use crate::log::Addressed;
-use crate::metrics::METRICS;
+use crate::metrics::{Metrics, SESSIONS_ENDED, USER_GONE};
 use crate::render::{self, Pen};
 
 /// Collects the events of one change.
 pub(super) struct Emitter<'a> {
     pub(super) clock: Clock,
-    pub(super) events: &'a mut Vec<Addressed>,
+    /// Of a new message: when the first server received it.
+    pub(super) received: Option<UnixMicros>,
+    pub(super) events: &'a mut Vec<Fresh>,
+    pub(super) metrics: &'a Metrics,
 }
 
 impl Emitter<'_> {
@@ -42,16 +45,18 @@ impl Emitter<'_> {
 
     /// Adds something for `recipients`, or for the gateways that hold them.
     fn tell(&mut self, name: &str, recipients: Arc<[Id]>, content: Content) {
-        METRICS.events.with_label_values(&[name]).inc();
-        self.events.push(Addressed { clock: self.clock, recipients, content });
+        self.metrics.event(name);
+        self.metrics.recipients.record(recipients.len() as f64);
+        let event = Addressed { clock: self.clock, recipients, content };
+        self.events.push(Fresh { event, received: self.received });
         self.clock.event += 1;
     }
-}
 
-/// Notes that a change cannot be told to anybody.
-fn skip(what: &str, id: Id) {
-    METRICS.malformed.inc();
-    warn!(%id, "a change was skipped: its {what} does not exist");
+    /// Notes that the change cannot be told to anybody.
+    fn skip(&self, what: &str, id: Id) {
+        self.metrics.skipped.increment(1);
+        warn!(%id, "a change was skipped: its {what} does not exist");
+    }
 }
 
 impl Addresser {
@@ -88,7 +93,7 @@ impl Addresser {
             Kind::UserChanged(id, change) => self.user(id, change, beside, &mut emitter),
             Kind::UserGone(id) => {
                 self.cache.users.remove(&id);
-                emitter.tell("user_gone", [id].into(), Content::UserGone);
+                emitter.tell(USER_GONE, [id].into(), Content::UserGone);
             }
             Kind::ActivityMade(id, made) => drop(self.cache.activities.insert(id, made)),
             Kind::Membership(membership) => self.membership(membership, &mut emitter),
@@ -98,8 +103,9 @@ impl Addresser {
 
     fn message(&self, message: &Message<'_>, emitter: &mut Emitter<'_>) {
         let Some(conversation) = self.cache.conversations.get(&message.conversation) else {
-            return skip("conversation", message.id);
+            return emitter.skip("conversation", message.id);
         };
+        emitter.received = message.received;
         let sender = self.cache.users.get(&message.sender);
         let pen = Pen::new(&self.links);
         emitter.emit(event::MESSAGE_NEW, Arc::clone(&conversation.participants), |clock| {
@@ -109,7 +115,7 @@ impl Addresser {
 
     fn message_change(&self, change: &MessageChange<'_>, beside: &Beside, emitter: &mut Emitter<'_>) {
         let Some(conversation) = self.cache.conversations.get(&change.conversation) else {
-            return skip("conversation", change.id);
+            return emitter.skip("conversation", change.id);
         };
         let recipients = Arc::clone(&conversation.participants);
         let text = match change.text {
@@ -121,7 +127,7 @@ impl Addresser {
             Text::Same => beside.texts.get(&change.id).map(String::as_str),
             Text::Overtaken => return,
         };
-        let Some(text) = text else { return skip("message", change.id) };
+        let Some(text) = text else { return emitter.skip("message", change.id) };
         let sender = self.cache.users.get(&change.sender);
         let pen = Pen::new(&self.links);
         emitter.emit(event::MESSAGE_UPDATE, recipients, |clock| pen.edit(change, text, sender, clock));
@@ -129,7 +135,7 @@ impl Addresser {
 
     fn read(&mut self, read: &Read, emitter: &mut Emitter<'_>) {
         let Some(conversation) = self.cache.conversations.get(&read.conversation) else {
-            return skip("conversation", read.conversation);
+            return emitter.skip("conversation", read.conversation);
         };
         let time = emitter.clock.time;
         if let Some(recipients) = self.receipts.recipients(read, conversation, time) {
@@ -140,7 +146,7 @@ impl Addresser {
     fn conversation(&mut self, id: Id, change: ConversationChange, emitter: &mut Emitter<'_>) {
         self.cache.touch(id);
         let Some(conversation) = self.cache.conversations.get_mut(&id) else {
-            return skip("conversation", id);
+            return emitter.skip("conversation", id);
         };
         conversation.participants = change.participants.into();
         conversation.name = change.name;
@@ -161,14 +167,14 @@ impl Addresser {
 
     fn user(&mut self, id: Id, change: UserChange, beside: &Beside, emitter: &mut Emitter<'_>) {
         if let Some(generation) = change.generation {
-            emitter.tell("sessions_ended", [id].into(), Content::SessionsEnded { generation });
+            emitter.tell(SESSIONS_ENDED, [id].into(), Content::SessionsEnded { generation });
         }
         let is_presence = change.is_presence();
         self.cache.change_user(id, change);
         if !is_presence {
             return;
         }
-        let Some(summary) = self.cache.users.get(&id) else { return skip("user", id) };
+        let Some(summary) = self.cache.users.get(&id) else { return emitter.skip("user", id) };
         let (whole, partly) = beside.audience_of(id);
         emitter
             .emit(event::USER_STATUS, whole, |clock| render::status(id, summary, summary.last_seen, clock));
@@ -179,7 +185,7 @@ impl Addresser {
 
     fn membership(&mut self, membership: Membership, emitter: &mut Emitter<'_>) {
         let Some(activity) = self.cache.activities.get_mut(&membership.activity) else {
-            return skip("activity", membership.activity);
+            return emitter.skip("activity", membership.activity);
         };
         activity.change(membership.user, membership.joined);
         let recipients = activity.concerned(membership.user);

@@ -60,12 +60,12 @@ impl Beside {
         Ok(())
     }
 
-    /// The audiences of those who came or went in these changes. No query where nobody did.
+    /// The audiences of those who came or went in these changes. No query where nobody did; whether somebody did.
     pub(super) async fn load_audiences(
         &mut self,
         past: &impl Past,
         changes: &[Change<'_>],
-    ) -> Result<(), StreamError> {
+    ) -> Result<bool, StreamError> {
         let users = changes.iter().filter_map(|change| match &change.kind {
             Kind::UserChanged(user, change) if change.is_presence() => Some(*user),
             _ => None,
@@ -73,7 +73,7 @@ impl Beside {
         let users: FxHashSet<Id> = users.collect();
         let users: Vec<Id> = users.into_iter().collect();
         self.audiences = audience::load(past, &users).await?;
-        Ok(())
+        Ok(!users.is_empty())
     }
 
     /// The user and everybody who is to be told all that they do; and those who are not to know when that was.

@@ -1,11 +1,10 @@
 //! What a batch needs and the caches do not have.
 
-use mongodb::Database;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use protocol::Id;
 use rustc_hash::FxHashSet;
-use store::name;
 use store::stream::{StreamError, snapshot};
+use store::{Store, name};
 
 use super::{Activity, Cache, Conversation, Summary, keep};
 use crate::change::{Change, Kind, Text};
@@ -67,15 +66,27 @@ impl Cache {
         };
         // One that is cached without knowing who blocks is loaded anew.
         let known = |id: &Id| self.conversations.get(id).is_some_and(|known| known.is_open().is_some());
-        missing.conversations.extend(conversation.filter(|id| !known(id)));
-        missing.users.extend(users.iter().filter(|user| !self.users.contains_key(user)));
+        if let Some(conversation) = conversation {
+            let is_known = known(&conversation);
+            self.metrics.conversations.count(is_known);
+            if !is_known {
+                missing.conversations.insert(conversation);
+            }
+        }
+        for user in users {
+            let is_known = self.users.contains_key(user);
+            self.metrics.people.count(is_known);
+            if !is_known {
+                missing.users.insert(*user);
+            }
+        }
     }
 
     /// Loads what is missing, as it was at cluster time `at`. What did not exist then stays missing; the stream
     /// brings it. So does a document that is not as LinkUp writes it: it must not stop everybody's events.
     pub(crate) async fn load(
         &mut self,
-        database: &Database,
+        store: &Store,
         mut missing: Missing,
         at: u64,
     ) -> Result<(), StreamError> {
@@ -83,21 +94,21 @@ impl Cache {
             return Ok(());
         }
         for document in
-            fetch(database, name::CONVERSATIONS, &missing.conversations, &CONVERSATION_FIELDS, at).await?
+            fetch(store, name::CONVERSATIONS, &missing.conversations, &CONVERSATION_FIELDS, at).await?
         {
-            keep(&mut self.conversations, &document, Conversation::parse);
+            keep(&mut self.conversations, &document, Conversation::parse, &self.metrics);
         }
         let fields = ["hostId", "participants"];
-        for document in fetch(database, name::ACTIVITIES, &missing.activities, &fields, at).await? {
-            keep(&mut self.activities, &document, Activity::parse);
+        for document in fetch(store, name::ACTIVITIES, &missing.activities, &fields, at).await? {
+            keep(&mut self.activities, &document, Activity::parse, &self.metrics);
         }
         for activity in missing.populated.iter().filter_map(|id| self.activities.get(id)) {
             let unknown = members_named(activity).iter().filter(|user| !self.users.contains_key(user));
             missing.users.extend(unknown);
         }
         let fields = ["name", "avatar", "status", "lastSeen"];
-        for document in fetch(database, name::USERS, &missing.users, &fields, at).await? {
-            keep(&mut self.users, &document, Summary::parse);
+        for document in fetch(store, name::USERS, &missing.users, &fields, at).await? {
+            keep(&mut self.users, &document, Summary::parse, &self.metrics);
         }
         Ok(())
     }
@@ -105,7 +116,7 @@ impl Cache {
 
 /// Documents as they were at cluster time `at`. No query where there is nothing to ask.
 async fn fetch(
-    database: &Database,
+    store: &Store,
     collection: &str,
     ids: &FxHashSet<Id>,
     fields: &[&str],
@@ -116,5 +127,5 @@ async fn fetch(
     }
     let filter = doc! { "_id": { "$in": store::convert::oids(ids.iter().copied()) } };
     let projection: Document = fields.iter().map(|field| ((*field).to_owned(), 1.into())).collect();
-    snapshot(database, collection, filter, projection, at).await
+    snapshot(store, collection, filter, projection, at).await
 }

@@ -2,7 +2,7 @@
 
 use mongodb::bson::RawDocument;
 use mongodb::bson::raw::RawBsonRef;
-use protocol::{Id, Timestamp};
+use protocol::{Id, Timestamp, UnixMicros};
 use store::stream::StreamError;
 
 use super::raw::{date, id, ids, number, optional_date, optional_number, optional_str};
@@ -19,6 +19,8 @@ pub(crate) struct Message<'a> {
     pub(crate) attachment_url: Option<&'a str>,
     pub(crate) client_message_id: Option<&'a str>,
     pub(crate) created_at: Timestamp,
+    /// When the first server received it.
+    pub(crate) received: Option<UnixMicros>,
 }
 
 /// The `change` subdocument that the api writes with every edit and deletion of a message.
@@ -103,6 +105,7 @@ impl<'a> Message<'a> {
             attachment_url: optional_str(document, "attachmentUrl")?,
             client_message_id: optional_str(document, "clientMessageId")?,
             created_at: date(document, "createdAt")?,
+            received: optional_number(document, "receivedMicros")?.map(UnixMicros::from_micros),
         })
     }
 }
