@@ -19,6 +19,7 @@ use gateway::transport::{Application, Body, ClientEvent, Config, Event, Message,
 use hyper::body::Incoming;
 use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
+use service::metrics::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -131,6 +132,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             stop.cancel();
         }
     });
-    run(listener, Arc::new(Echo), config, shutdown).await;
+    // Nobody asks for the metrics.
+    run(listener, Arc::new(Echo), config, &Registry::new(), shutdown).await;
     Ok(())
 }

@@ -9,28 +9,39 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `away` | whether the api, or the database behind it, is away |
+//! | `badge` | what proves to the api nodes that this is a gateway |
 //! | `caller` | one batch, tried until it is answered |
+//! | `readiness` | whether any api node can commit |
 //! | `reads` | `message:read`: the batches, and who is told what came of them |
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use protocol::body::NewMessage;
 use protocol::code::ApiError;
 use protocol::command::{Answer, Command};
 use protocol::token::Tokens;
-use protocol::{ErrorCode, Id, route};
-use serde_json::value::RawValue;
-use service::batcher::{Batcher, Limits, Refused};
+use protocol::{ErrorCode, Id, UnixMicros, route};
+use service::batcher::{Batcher, BatcherMetrics, Limits, Refused};
+use service::health::Check;
+use service::metrics::Registry;
 
 use crate::chat::Reply;
+use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 
+mod away;
+mod badge;
 mod caller;
+mod readiness;
 mod reads;
 
 pub(crate) use reads::Read;
 
+use away::Away;
+use badge::Badge;
 use caller::Caller;
 
 /// A lane's batches, and how many messages may wait in a lane before sends are refused.
@@ -51,16 +62,20 @@ pub(crate) struct Send {
     pub(crate) message: Id,
     pub(crate) sender: Id,
     pub(crate) conversation: Id,
-    pub(crate) payload: Box<RawValue>,
+    pub(crate) payload: NewMessage,
     pub(crate) reply: Reply,
     /// When it came: how long it is tried counts from then.
     pub(crate) since: Instant,
+    /// The same, for others who measure how long it was under way.
+    pub(crate) received: UnixMicros,
 }
 
 impl Send {
     /// What it takes while it waits, or a little less.
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.payload.get().len()
+        let NewMessage { content, attachment_url, client_message_id, .. } = &self.payload;
+        let optional = [attachment_url, client_message_id].map(|text| text.as_ref().map_or(0, String::len));
+        size_of::<Self>() + content.len() + optional.iter().sum::<usize>()
     }
 }
 
@@ -80,32 +95,44 @@ pub(crate) struct ApiClient {
     reads: Vec<Batcher<Read, ()>>,
     connects: Batcher<Connect, Result<(), ApiError>>,
     waiting_bytes: Arc<AtomicUsize>,
-    /// Whether the last answer, or the lack of one, was that the service is unavailable.
-    is_away: Arc<AtomicBool>,
+    nodes: Arc<Nodes>,
+    badge: Arc<Badge>,
+    away: Arc<Away>,
 }
 
 impl ApiClient {
     /// Starts the lanes.
-    pub(crate) fn new(nodes: Arc<Nodes>, tokens: Tokens, timeout: Duration) -> Self {
-        let caller = Arc::new(Caller::new(nodes, tokens, timeout));
+    pub(crate) fn new(
+        nodes: Arc<Nodes>,
+        tokens: Tokens,
+        timeout: Duration,
+        metrics: Arc<Metrics>,
+        registry: &Registry,
+    ) -> Self {
+        let badge = Arc::new(Badge::new(tokens));
+        let caller = Arc::new(Caller::new(Arc::clone(&nodes), Arc::clone(&badge), timeout, metrics));
         let waiting_bytes = Arc::<AtomicUsize>::default();
+        export_waiting(&waiting_bytes, registry);
+        let [sends, read, connecting] = ["gateway_send", "gateway_read", "gateway_connect"]
+            .map(|batcher| BatcherMetrics::new(registry, batcher));
         let lanes = (0..route::LANES)
             .map(|lane| {
                 let caller = Arc::clone(&caller);
                 let waiting = Arc::clone(&waiting_bytes);
-                Batcher::spawn(LANE, move |batch: Vec<Send>| {
+                Batcher::spawn(LANE, sends.clone(), move |batch: Vec<Send>| {
                     waiting.fetch_sub(batch.iter().map(Send::bytes).sum(), Ordering::Relaxed);
                     send_batch(Arc::clone(&caller), lane, batch)
                 })
             })
             .collect();
-        let reads = (0..route::LANES).map(|lane| reads::start(Arc::clone(&caller), lane)).collect();
-        let is_away = Arc::<AtomicBool>::default();
-        let (connecting, away) = (Arc::clone(&caller), Arc::clone(&is_away));
-        let connects = Batcher::spawn(CONNECTS, move |batch| {
-            connect_batch(Arc::clone(&connecting), batch, Arc::clone(&away))
+        let reads =
+            (0..route::LANES).map(|lane| reads::start(Arc::clone(&caller), lane, read.clone())).collect();
+        let away = Arc::<Away>::default();
+        let (asking, noted) = (Arc::clone(&caller), Arc::clone(&away));
+        let connects = Batcher::spawn(CONNECTS, connecting, move |batch| {
+            connect_batch(Arc::clone(&asking), batch, Arc::clone(&noted))
         });
-        Self { caller, lanes, reads, connects, waiting_bytes, is_away }
+        Self { caller, lanes, reads, connects, waiting_bytes, nodes, badge, away }
     }
 
     /// Puts a message into its conversation's lane. Its sender is told through its [`Reply`], also when the
@@ -144,25 +171,42 @@ impl ApiClient {
     /// When no node answered in time. The batch may have taken effect.
     pub(crate) async fn presence(&self, commands: Vec<Command>) -> Result<Vec<Answer>, ApiError> {
         let answers = self.caller.call(PRESENCE_LANE, commands, Instant::now()).await;
-        note(&self.is_away, &answers);
+        note(&self.away, &answers);
         answers
     }
 
-    /// Whether the api, or the database behind it, was away when it was last asked whether somebody may connect or told who is
-    /// there. The latter happens every few seconds, so this ends soon after the trouble does.
+    /// Keeps asking all nodes whether they can commit, and tells `check`, for ever.
+    pub(crate) fn watch(&self, check: Check) -> impl Future<Output = ()> + std::marker::Send + use<> {
+        let (nodes, badge) = (Arc::clone(&self.nodes), Arc::clone(&self.badge));
+        readiness::watch(nodes, badge, Arc::clone(&self.away), check)
+    }
+
+    /// Whether the api, or the database behind it, is away: no node could commit when they were last asked, or it showed
+    /// when the api was last asked whether somebody may connect, or told who is there.
     pub(crate) fn is_away(&self) -> bool {
-        self.is_away.load(Ordering::Relaxed)
+        self.away.is_away()
     }
 }
 
 /// Notes whether anybody answered, and could do what was asked.
-fn note(is_away: &AtomicBool, answers: &Result<Vec<Answer>, ApiError>) {
+fn note(noted: &Away, answers: &Result<Vec<Answer>, ApiError>) {
     let away = |error: &ApiError| error.code == ErrorCode::Unavailable;
     let now = match answers {
         Ok(answers) => answers.iter().any(|answer| matches!(answer, Answer::Err(error) if away(error))),
         Err(error) => away(error),
     };
-    is_away.store(now, Ordering::Relaxed);
+    noted.answered(now);
+}
+
+/// Exports how much waits, and may wait.
+fn export_waiting(bytes: &Arc<AtomicUsize>, registry: &Registry) {
+    let limit = "How much may wait before sends are refused";
+    registry.gauge("linkup_gateway_send_waiting_limit_bytes", limit, &[]).set(MAX_WAITING_BYTES as f64);
+    let bytes = Arc::clone(bytes);
+    registry.collect(move |text| {
+        let (help, bytes) = ("Messages that wait for the api", bytes.load(Ordering::Relaxed));
+        text.gauge("linkup_gateway_send_waiting_bytes", help, &[], bytes as f64);
+    });
 }
 
 fn unavailable(reason: impl std::fmt::Display) -> ApiError {
@@ -180,10 +224,14 @@ async fn send_batch(caller: Arc<Caller>, lane: usize, batch: Vec<Send>) -> Vec<(
         batch.into_iter().partition(|send| send.since.elapsed() < caller.timeout);
     late.into_iter().for_each(|send| send.reply.fail(&too_late()));
     let Some(oldest) = batch.iter().map(|send| send.since).min() else { return vec![(); count] };
+    let now = Instant::now();
+    let stage = &caller.metrics.api.queue_stage;
+    batch.iter().for_each(|send| stage.record(now.saturating_duration_since(send.since)));
     let (commands, replies): (Vec<Command>, Vec<Reply>) = batch
         .into_iter()
-        .map(|Send { message, sender, conversation, payload, reply, .. }| {
-            (Command::Send { message, sender, conversation, payload }, reply)
+        .map(|Send { message, sender, conversation, payload, reply, received, .. }| {
+            let received = Some(received);
+            (Command::Send { message, sender, conversation, payload, received }, reply)
         })
         .unzip();
     match caller.call(lane, commands, oldest).await {
@@ -201,13 +249,13 @@ async fn send_batch(caller: Arc<Caller>, lane: usize, batch: Vec<Send>) -> Vec<(
 async fn connect_batch(
     caller: Arc<Caller>,
     batch: Vec<Connect>,
-    is_away: Arc<AtomicBool>,
+    away: Arc<Away>,
 ) -> Vec<Result<(), ApiError>> {
     let count = batch.len();
     let commands =
         batch.iter().map(|c| Command::Connect { user: c.user, generation: c.generation }).collect();
     let answers = caller.call(CONNECT_LANE, commands, Instant::now()).await;
-    note(&is_away, &answers);
+    note(&away, &answers);
     let answers = match answers {
         Ok(answers) => answers,
         Err(error) => return vec![Err(error); count],

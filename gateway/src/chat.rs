@@ -4,6 +4,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `arrival` | how far a client that asked to be connected has come |
 //! | `gate` | who may begin a connection |
 //! | `rates` | how often users may connect, and how many commands may come |
 //! | `commands` | what clients send |
@@ -15,7 +16,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -30,9 +31,10 @@ use tokio::sync::mpsc;
 
 use crate::api_client::{ApiClient, Connect};
 use crate::http::{self, Edge};
-use crate::metrics::{METRICS, Policy};
+use crate::metrics::{Connected, Metrics, Policy};
 use crate::transport::{Application, Body, ClientEvent, Socket};
 
+mod arrival;
 mod commands;
 mod gate;
 pub(crate) mod hub;
@@ -42,6 +44,7 @@ mod rates;
 mod reply;
 mod typing;
 
+pub(crate) use arrival::Arrival;
 pub(crate) use gate::{Gate, Permit};
 pub(crate) use rates::Rates;
 pub(crate) use reply::Reply;
@@ -57,6 +60,7 @@ pub(crate) struct Chat {
     pub(crate) rates: Rates,
     /// What other gateways know this one by.
     pub(crate) node: Option<String>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What is kept for one connected client; `None` if its token was refused.
@@ -66,14 +70,7 @@ pub(crate) type Session = Option<Member>;
 #[derive(Debug)]
 pub(crate) struct Member {
     user: Id,
-    /// Set by the hub when it admits the socket.
-    admitted: Arc<AtomicBool>,
-}
-
-impl Member {
-    fn is_admitted(&self) -> bool {
-        self.admitted.load(Ordering::Relaxed)
-    }
+    arrival: Arc<Arrival>,
 }
 
 /// What a client gives to be connected. What it takes to come back may be anything: it is good, or there is a fresh start.
@@ -106,7 +103,7 @@ impl Application for Chat {
     fn allow<B>(&self, request: &Request<B>) -> Result<Permit, Response<Body>> {
         if self.api.is_away() {
             // Nobody could be let in. A transport that is refused is tried again by every client; a socket would be given up.
-            METRICS.refused(Policy::Away);
+            self.metrics.refused(Policy::Away);
             return Err(http::error(
                 ErrorCode::Unavailable,
                 "The service is unavailable, please try again later",
@@ -136,16 +133,17 @@ impl Application for Chat {
         let auth = serde_json::from_str::<Auth>(auth).ok();
         let claims = auth.as_ref().and_then(|auth| self.tokens.verify(auth.token.as_deref()?).ok());
         let (Some(auth), Some(claims)) = (auth, claims) else {
-            METRICS.refused_tokens.inc();
+            self.metrics.connects.ended(Connected::BadToken);
             socket.refuse(text::AUTHENTICATION_ERROR);
             return None;
         };
         let (user, generation) = (claims.user_id, claims.generation);
         if !self.rates.may_connect(user) {
+            self.metrics.connects.ended(Connected::Gone);
             socket.close(close::TOO_MANY, "too many connects of one user");
             return None;
         }
-        let admitted = Arc::<AtomicBool>::default();
+        let arrival = Arrival::new(&self.metrics.connects);
         socket.expire_at(instant(claims.exp));
         // The hub knows the socket before the api is asked, so that a revocation in between finds it.
         self.tell(hub::Command::Open {
@@ -153,10 +151,10 @@ impl Application for Chat {
             user,
             generation,
             resume: self.resume(&auth, user),
-            admitted: Arc::clone(&admitted),
+            arrival: Arc::clone(&arrival),
         });
-        tokio::spawn(Arc::clone(self).vouch(socket.clone(), user, generation));
-        Some(Member { user, admitted })
+        tokio::spawn(Arc::clone(self).vouch(socket.clone(), user, generation, Arc::clone(&arrival)));
+        Some(Member { user, arrival })
     }
 
     fn event(self: &Arc<Self>, socket: &Socket, session: &Session, event: ClientEvent<'_>) {
@@ -167,6 +165,7 @@ impl Application for Chat {
 
     fn disconnect(self: &Arc<Self>, socket: &Socket, session: Session) {
         if let Some(member) = session {
+            member.arrival.end(&self.metrics.connects, Connected::Gone);
             self.tell(hub::Command::Close { socket: socket.id(), user: member.user });
         }
     }
@@ -179,27 +178,36 @@ impl Chat {
         if self.rates.may_resume(user) {
             return Some(resume);
         }
-        hub::metrics::METRICS.recoveries_failed.inc();
+        self.metrics.hub.recoveries_missed.increment(1);
         None
     }
 
     /// Asks the api whether the user may connect, and tells the hub.
-    async fn vouch(self: Arc<Self>, socket: Socket, user: Id, generation: i64) {
+    async fn vouch(self: Arc<Self>, socket: Socket, user: Id, generation: i64, arrival: Arc<Arrival>) {
+        let connects = &self.metrics.connects;
         match self.api.connect(Connect { user, generation }).await {
             Ok(()) => self.tell(hub::Command::Vouched { socket: socket.id(), user }),
             Err(error) if error.code == ErrorCode::Unauthorized => {
-                METRICS.refused_users.inc();
+                arrival.end(connects, Connected::UnknownUser);
                 socket.refuse(&error.message);
                 self.tell(hub::Command::Close { socket: socket.id(), user });
             }
             // Trouble is not a refusal: the client shall come back by itself.
-            Err(_) => socket.close(close::TRY_AGAIN, "try again"),
+            Err(_) => {
+                arrival.end(connects, Connected::Away);
+                socket.close(close::TRY_AGAIN, "try again");
+            }
         }
     }
 
     fn tell(&self, command: hub::Command) {
-        // The hub ends only with the process, and then every socket is closed anyway.
-        drop(self.hub.send(command));
+        let waiting = &self.metrics.hub.queue;
+        // First, so that there are never fewer than none.
+        waiting.fetch_add(1, Ordering::Relaxed);
+        if self.hub.send(command).is_err() {
+            // The hub ends only with the process, and then every socket is closed anyway.
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

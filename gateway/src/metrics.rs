@@ -1,24 +1,35 @@
-//! The chat application's metrics. The transport has its own.
+//! The chat application's metrics: handles that are made once for each gateway, and passed down. The transport has
+//! its own.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `api` | what goes to the api and comes back |
+//! | `connects` | clients that ask to be connected |
+//! | `events` | what is sent to clients |
+//! | `hub` | users, the streamer, presence, typing |
 
-use std::sync::LazyLock;
+use protocol::ErrorCode;
+use service::metrics::{Counter, Registry};
 
-use prometheus::{
-    Histogram, IntCounter, IntCounterVec, IntGauge, register_histogram, register_int_counter,
-    register_int_counter_vec, register_int_gauge,
-};
+mod api;
+mod connects;
+mod events;
+mod hub;
 
+pub(crate) use api::{Api, Called, Proxied};
+pub(crate) use connects::{Connected, Connects};
+pub(crate) use events::Events;
+pub(crate) use hub::{Gap, Hub};
+
+/// The handles.
+#[derive(Debug)]
 pub(crate) struct Metrics {
-    pub(crate) users: IntGauge,
-    pub(crate) deliveries: IntCounter,
-    pub(crate) resyncs: IntCounter,
-    pub(crate) refused_tokens: IntCounter,
-    pub(crate) refused_users: IntCounter,
-    refused: [IntCounter; Policy::LABELS.len()],
-    commands: [[IntCounter; Outcome::LABELS.len()]; Kind::LABELS.len()],
-    pub(crate) retries: IntCounter,
-    pub(crate) command_seconds: Histogram,
-    pub(crate) proxied: IntCounter,
-    pub(crate) proxy_failures: IntCounter,
+    pub(crate) api: Api,
+    pub(crate) connects: Connects,
+    pub(crate) events: Events,
+    pub(crate) hub: Hub,
+    refused: [Counter; Policy::LABELS.len()],
+    commands: [[Counter; Outcome::LABELS.len()]; Kind::LABELS.len()],
 }
 
 /// What something was refused by.
@@ -89,71 +100,68 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ok,
+    /// The client's fault.
+    Rejected,
+    /// The server's.
     Failed,
     /// It was one too many.
     Refused,
 }
 
 impl Outcome {
-    const LABELS: [&'static str; 3] = ["ok", "failed", "refused"];
+    const LABELS: [&'static str; 4] = ["ok", "rejected", "failed", "refused"];
+
+    /// Whose fault an error is.
+    pub(crate) fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::BadRequest
+            | ErrorCode::Unauthorized
+            | ErrorCode::Forbidden
+            | ErrorCode::NotFound
+            | ErrorCode::MethodNotAllowed
+            | ErrorCode::RequestTimeout
+            | ErrorCode::Conflict
+            | ErrorCode::TooLarge
+            | ErrorCode::UnsupportedMediaType => Self::Rejected,
+            ErrorCode::Internal | ErrorCode::Unavailable => Self::Failed,
+            ErrorCode::TooManyRequests => Self::Refused,
+        }
+    }
 }
 
 impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let commands = |kind| {
+            Outcome::LABELS.map(|result| {
+                let labels = [("command", kind), ("result", result)];
+                registry.counter("linkup_gateway_commands_total", "What clients asked for", &labels)
+            })
+        };
+        Self {
+            api: Api::new(registry),
+            connects: Connects::new(registry),
+            events: Events::new(registry),
+            hub: Hub::new(registry),
+            refused: registry.counters(
+                "linkup_gateway_refused_total",
+                "What a policy refused",
+                "policy",
+                Policy::LABELS,
+            ),
+            commands: Kind::LABELS.map(commands),
+        }
+    }
+
     /// Counts something that was refused.
     pub(crate) fn refused(&self, policy: Policy) {
-        self.refused[policy as usize].inc();
+        self.refused[policy as usize].increment(1);
     }
 
     /// Counts a client's command.
     pub(crate) fn command(&self, kind: Kind, outcome: Outcome) {
-        self.commands[kind as usize][outcome as usize].inc();
-    }
-
-    /// How often something was refused by a policy.
-    #[cfg(test)]
-    pub(crate) fn refusals(&self, policy: Policy) -> u64 {
-        self.refused[policy as usize].get()
+        self.commands[kind as usize][outcome as usize].increment(1);
     }
 }
-
-/// Registration fails only if a name is used twice or not well-formed, which the first start would show.
-const NAMES: &str = "the metrics' names are unique and well-formed";
-
-#[expect(clippy::expect_used, reason = "see NAMES")]
-pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
-    let counter = |name: &str, help: &str| register_int_counter!(name, help).expect(NAMES);
-    let labelled = |name: &str, help: &str, labels: &[&str]| -> IntCounterVec {
-        register_int_counter_vec!(name, help, labels).expect(NAMES)
-    };
-    let connects = labelled("linkup_gateway_connects_refused_total", "Sockets refused for good", &["reason"]);
-    let refused = labelled("linkup_gateway_refused_total", "What a policy refused", &["policy"]);
-    let commands =
-        labelled("linkup_gateway_commands_total", "What clients asked for", &["command", "result"]);
-    let seconds =
-        vec![0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
-    Metrics {
-        users: register_int_gauge!("linkup_gateway_users", "Users with a socket here").expect(NAMES),
-        deliveries: counter("linkup_gateway_deliveries_total", "Events queued for sockets"),
-        resyncs: counter("linkup_gateway_resyncs_total", "Times all users were registered again"),
-        refused_tokens: connects.with_label_values(&["token"]),
-        refused_users: connects.with_label_values(&["user"]),
-        refused: Policy::LABELS.map(|policy| refused.with_label_values(&[policy])),
-        commands: Kind::LABELS
-            .map(|kind| Outcome::LABELS.map(|outcome| commands.with_label_values(&[kind, outcome]))),
-        retries: counter("linkup_gateway_batch_retries_total", "Batches sent to the api again"),
-        command_seconds: register_histogram!(
-            "linkup_gateway_batch_seconds",
-            "From sending a batch to the api to its answer",
-            seconds
-        )
-        .expect(NAMES),
-        proxied: counter("linkup_gateway_proxied_total", "Requests passed through to the api"),
-        proxy_failures: counter(
-            "linkup_gateway_proxy_failures_total",
-            "Requests that the api did not answer",
-        ),
-    }
-});
 
 #[cfg(test)]
 mod tests {
@@ -164,5 +172,15 @@ mod tests {
         assert_eq!(Policy::LABELS[Policy::Away as usize], "away");
         assert_eq!(Kind::LABELS[Kind::Unknown as usize], "unknown");
         assert_eq!(Outcome::LABELS[Outcome::Refused as usize], "refused");
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
+        metrics.refused(Policy::Flood);
+        metrics.command(Kind::Read, Outcome::of(ErrorCode::Unavailable));
+        metrics.command(Kind::Read, Outcome::of(ErrorCode::Forbidden));
+        assert_eq!(registry.value("linkup_gateway_refused_total", &[("policy", "flood")]), Some(1.0));
+        for (result, count) in [("ok", 0.0), ("rejected", 1.0), ("failed", 1.0), ("refused", 0.0)] {
+            let labels = [("command", "read"), ("result", result)];
+            assert_eq!(registry.value("linkup_gateway_commands_total", &labels), Some(count), "{result}");
+        }
     }
 }

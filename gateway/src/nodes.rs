@@ -53,6 +53,11 @@ impl Nodes {
         Self { nodes: urls.iter().map(|_| Node::default()).collect(), urls, turn: AtomicUsize::new(0) }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.urls.len()
+    }
+
     /// The address of a node.
     pub(crate) fn url(&self, node: usize) -> &str {
         &self.urls[node]

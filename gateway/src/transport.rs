@@ -23,6 +23,7 @@
 //! | `drive` | the task of one connection |
 //! | `reader` | its reading half: fastwebsockets, only while bytes arrive |
 //! | `writer` | its writing half: one vectored write for all that waits |
+//! | `agent` | what clients are, by what they say |
 //! | `wheel` | the one timer of all connections |
 //! | `sid` | session ids |
 //! | `metrics` | counters and gauges |
@@ -41,6 +42,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, Response};
 
+mod agent;
 mod config;
 mod conn;
 mod drive;

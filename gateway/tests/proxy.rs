@@ -19,9 +19,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use protocol::Id;
-use service::admin::Readiness;
 use service::config::Env;
 use service::leftover;
+use service::monitoring::Monitoring;
 use service::shutdown::Shutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -98,8 +98,9 @@ async fn gateway(node: SocketAddr, trusted: &str) -> SocketAddr {
     env.finish().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let ready = Readiness::default().part("gateway");
-    tokio::spawn(gateway::run(listener, InProcess::new(), config, ready, Shutdown::new()));
+    let monitoring = Monitoring::default();
+    let bus = InProcess::new(&monitoring.registry);
+    tokio::spawn(gateway::run(listener, bus, config, monitoring, Shutdown::new()));
     address
 }
 

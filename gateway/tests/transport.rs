@@ -19,6 +19,7 @@
 //! | [`upgrade`] | polling sessions that go on over a WebSocket |
 //! | [`peers`] | several nodes behind one address |
 //! | [`pressure`] | peers that do not read |
+//! | [`metrics`] | what is counted and timed |
 //! | [`times`] | heartbeats, timeouts and the drain |
 
 #![allow(
@@ -40,6 +41,8 @@ mod frames;
 mod handshakes;
 #[path = "transport/messages.rs"]
 mod messages;
+#[path = "transport/metrics.rs"]
+mod metrics;
 #[path = "transport/namespaces.rs"]
 mod namespaces;
 #[path = "transport/packets.rs"]

@@ -1,6 +1,6 @@
 //! One batch to the api, tried until it is answered.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,11 +10,11 @@ use hyper::{Method, Request, StatusCode};
 use protocol::ErrorCode;
 use protocol::code::ApiError;
 use protocol::command::{Answer, Answers, Batch, Command, PATH};
-use protocol::token::Tokens;
 use tracing::{error, warn};
 
+use super::badge::Badge;
 use super::unavailable;
-use crate::metrics::METRICS;
+use crate::metrics::{Called, Metrics};
 use crate::nodes::{self, HttpClient, Nodes};
 
 /// An api node that does not answer a batch in this time is given up on, and another one asked. Longer than
@@ -23,8 +23,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The first pause between attempts; it doubles up to [`MAX_PAUSE`].
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// An internal token lives for a minute; it is used for half of that.
-const TOKEN_REUSE: Duration = Duration::from_secs(30);
 /// No answer is larger: a batch of the longest messages, fully escaped, fits several times.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
@@ -33,10 +31,10 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 pub(super) struct Caller {
     client: HttpClient<Full<Bytes>>,
     nodes: Arc<Nodes>,
-    tokens: Tokens,
-    token: Mutex<Option<(Instant, String)>>,
+    badge: Arc<Badge>,
     /// How long a batch is tried.
     pub(super) timeout: Duration,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Why an attempt brought no answers.
@@ -51,8 +49,13 @@ enum CallError {
 }
 
 impl Caller {
-    pub(super) fn new(nodes: Arc<Nodes>, tokens: Tokens, timeout: Duration) -> Self {
-        Self { client: nodes::client(), nodes, tokens, token: Mutex::default(), timeout }
+    pub(super) fn new(
+        nodes: Arc<Nodes>,
+        badge: Arc<Badge>,
+        timeout: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { client: nodes::client(), nodes, badge, timeout, metrics }
     }
 
     /// Sends a batch, whose oldest command came at `since`, until it is answered or the time is up; as many
@@ -64,11 +67,24 @@ impl Caller {
         since: Instant,
     ) -> Result<Vec<Answer>, ApiError> {
         let count = commands.len();
+        let (outcome, answers) = self.try_until(lane, commands, since).await;
+        self.metrics.api.called(outcome, count);
+        answers
+    }
+
+    async fn try_until(
+        &self,
+        lane: usize,
+        commands: Vec<Command>,
+        since: Instant,
+    ) -> (Called, Result<Vec<Answer>, ApiError>) {
+        let failed = |error| (Called::Failed, Err(error));
+        let count = commands.len();
         let body: Bytes = match serde_json::to_vec(&Batch { commands }) {
             Ok(body) => body.into(),
             Err(problem) => {
                 error!(%problem, "a batch could not be encoded");
-                return Err(ApiError::new(ErrorCode::Internal, "The command could not be encoded"));
+                return failed(ApiError::new(ErrorCode::Internal, "The command could not be encoded"));
             }
         };
         let mut pause = MIN_PAUSE;
@@ -79,12 +95,13 @@ impl Caller {
             match self.attempt(node, body.clone(), count).await {
                 Ok(answers) => {
                     self.nodes.answered(chosen);
-                    METRICS.command_seconds.observe(asked.elapsed().as_secs_f64());
-                    return Ok(answers);
+                    self.metrics.api.call_seconds.record(asked.elapsed().as_secs_f64());
+                    let outcome = if attempt == 0 { Called::FirstTry } else { Called::Retried };
+                    return (outcome, Ok(answers));
                 }
                 Err(problem @ CallError::Refused(_)) => {
                     error!(%problem, node, "commands failed");
-                    return Err(ApiError::new(ErrorCode::Internal, "The command was refused"));
+                    return failed(ApiError::new(ErrorCode::Internal, "The command was refused"));
                 }
                 Err(problem) => {
                     self.nodes.failed(chosen);
@@ -94,15 +111,15 @@ impl Caller {
                     }
                 }
             }
-            METRICS.retries.inc();
+            self.metrics.api.retries.increment(1);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
-        Err(unavailable("no api node answered"))
+        failed(unavailable("no api node answered"))
     }
 
     async fn attempt(&self, node: &str, body: Bytes, count: usize) -> Result<Vec<Answer>, CallError> {
-        let token = self.token().map_err(|e| CallError::Unanswered(e.to_string()))?;
+        let token = self.badge.token().map_err(|e| CallError::Unanswered(e.to_string()))?;
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{node}{PATH}"))
@@ -129,18 +146,6 @@ impl Caller {
             Ok(answers)
         } else {
             Err(CallError::Unanswered(format!("{} answers to {count} commands", answers.len())))
-        }
-    }
-
-    fn token(&self) -> Result<String, protocol::token::TokenError> {
-        let mut cached = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
-            Some((made, token)) if made.elapsed() < TOKEN_REUSE => Ok(token.clone()),
-            _ => {
-                let token = self.tokens.sign_internal()?;
-                *cached = Some((Instant::now(), token.clone()));
-                Ok(token)
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use protocol::Id;
 use protocol::command::{Answer, Command};
 use rustc_hash::FxHashMap;
-use service::batcher::{Batcher, Limits};
+use service::batcher::{Batcher, BatcherMetrics, Limits};
 
 use super::caller::Caller;
 use super::too_late;
@@ -27,8 +27,8 @@ pub(crate) struct Read {
 }
 
 /// Starts a lane.
-pub(super) fn start(caller: Arc<Caller>, lane: usize) -> Batcher<Read, ()> {
-    Batcher::spawn(LANE, move |batch| read_batch(Arc::clone(&caller), lane, batch))
+pub(super) fn start(caller: Arc<Caller>, lane: usize, metrics: BatcherMetrics) -> Batcher<Read, ()> {
+    Batcher::spawn(LANE, metrics, move |batch| read_batch(Arc::clone(&caller), lane, batch))
 }
 
 async fn read_batch(caller: Arc<Caller>, lane: usize, batch: Vec<Read>) -> Vec<()> {

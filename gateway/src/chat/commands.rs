@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::body::{self, ReadMessage, SetStatus, SetTyping, Status};
+use protocol::body::{self, NewMessage, ReadMessage, SetStatus, SetTyping, Status};
 use protocol::code::{ApiError, close, text};
 use protocol::command::{MAX_PAYLOAD, Presence};
 use protocol::input::{Input, Line};
 use protocol::token::Claims;
-use protocol::{ErrorCode, Id, event};
-use serde_json::value::{RawValue, to_raw_value};
+use protocol::{ErrorCode, Id, UnixMicros, event};
+use serde_json::value::to_raw_value;
 
 use super::gate::whole_seconds;
 use super::rates::Excess;
@@ -44,7 +44,8 @@ impl Chat {
     /// Carries out what a client sent.
     pub(super) fn command(self: &Arc<Self>, socket: &Socket, member: &Member, event: &ClientEvent<'_>) {
         let kind = kind(&event.name);
-        let reply = Reply { socket: socket.clone(), ack: event.ack, kind };
+        let reply =
+            Reply { socket: socket.clone(), ack: event.ack, kind, metrics: Arc::clone(&self.metrics) };
         let bytes = if kind == Kind::Send { event.payload.len() } else { 0 };
         match self.rates.check(socket.id(), member.user, bytes) {
             Ok(()) => {}
@@ -54,7 +55,7 @@ impl Chat {
             }
             Err(Excess::Flood) => return socket.close(close::TOO_MANY, "too many commands"),
         }
-        if !member.is_admitted() {
+        if !member.arrival.is_admitted() {
             return reply.fail(&ApiError::new(ErrorCode::Unauthorized, "Not connected yet"));
         }
         let user = member.user;
@@ -78,6 +79,7 @@ impl Chat {
                 payload,
                 reply,
                 since: Instant::now(),
+                received: UnixMicros::now(),
             }),
             Err(error) => reply.fail(&error),
         }
@@ -151,15 +153,12 @@ fn refused() -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, text::AUTHENTICATION_ERROR)
 }
 
-/// Reads as much of a message as is needed to choose its lane; the api checks the rest.
-fn message(payload: &str) -> Result<(Id, Box<RawValue>), ApiError> {
+/// Reads a message. Whether an attachment that was uploaded here is given as it was given out, the api finds out, which has the key.
+fn message(payload: &str) -> Result<(Id, NewMessage), ApiError> {
     if payload.len() > MAX_PAYLOAD {
         return Err(ApiError::new(ErrorCode::TooLarge, "The message is too large"));
     }
-    let conversation = body::conversation_id(payload)?;
-    let payload = RawValue::from_string(payload.to_owned())
-        .map_err(|_| ApiError::new(ErrorCode::BadRequest, "body: must be a JSON object"))?;
-    Ok((conversation, payload))
+    Ok(body::sent(payload)?)
 }
 
 #[cfg(test)]

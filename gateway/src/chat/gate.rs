@@ -17,7 +17,7 @@ use service::throttle::Throttle;
 
 use crate::config::Limits;
 use crate::http::{self, Origins, client_address};
-use crate::metrics::{METRICS, Policy};
+use crate::metrics::{Metrics, Policy};
 use crate::transport::Body;
 
 /// When somebody with too many connections is to come back: one of them may have ended by then.
@@ -31,6 +31,7 @@ pub(crate) struct Gate {
     handshakes: Throttle<IpAddr>,
     addresses: Arc<Addresses>,
     per_address: usize,
+    metrics: Arc<Metrics>,
 }
 
 /// A connection's place among those of its address, given back when it is dropped. Nothing for an address without limits.
@@ -84,13 +85,19 @@ impl Drop for Place {
 }
 
 impl Gate {
-    pub(crate) fn new(origins: Origins, trusted: TrustedProxies, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        origins: Origins,
+        trusted: TrustedProxies,
+        limits: &Limits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             origins,
             trusted,
             handshakes: Throttle::new(limits.handshake_rate_per_address),
             addresses: Arc::default(),
             per_address: limits.connections_per_address,
+            metrics,
         }
     }
 
@@ -103,7 +110,7 @@ impl Gate {
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let by_proxy = self.trusted.trusts(peer);
         if !self.origins.admit(headers, by_proxy) {
-            METRICS.refused(Policy::Origin);
+            self.metrics.refused(Policy::Origin);
             return Err(http::error(ErrorCode::Forbidden, "Origin not allowed"));
         }
         if peer.to_canonical().is_loopback() && !by_proxy {
@@ -111,11 +118,11 @@ impl Gate {
         }
         let client = throttle_key(client_address(headers, peer, &self.trusted));
         if let Err(wait) = self.handshakes.check(&client) {
-            METRICS.refused(Policy::HandshakeRate);
+            self.metrics.refused(Policy::HandshakeRate);
             return Err(too_many("Too many connections in a short time, please try again later", wait));
         }
         let place = self.addresses.place(client, self.per_address).ok_or_else(|| {
-            METRICS.refused(Policy::AddressConnections);
+            self.metrics.refused(Policy::AddressConnections);
             too_many("Too many connections from this address", COME_BACK)
         })?;
         Ok(Permit { _place: Some(place) })
@@ -141,6 +148,7 @@ mod tests {
     use hyper::header::ORIGIN;
     use service::client_address::TRUSTED_PROXIES;
     use service::config::Env;
+    use service::metrics::Registry;
     use service::throttle::Rate;
 
     use super::*;
@@ -151,6 +159,10 @@ mod tests {
     }
 
     fn trusting(proxies: &str, handshakes: u32, connections: usize) -> Gate {
+        counted(proxies, handshakes, connections, &Registry::new())
+    }
+
+    fn counted(proxies: &str, handshakes: u32, connections: usize, registry: &Registry) -> Gate {
         let mut env = Env::from_pairs([(TRUSTED_PROXIES.to_owned(), proxies.to_owned())]);
         let limits = Limits {
             handshake_rate_per_address: Rate { count: handshakes, per: Duration::from_secs(60 * 60) },
@@ -158,7 +170,8 @@ mod tests {
             ..Limits::default()
         };
         let origins = Origins::new(vec![HeaderValue::from_static("http://localhost:3000")]);
-        Gate::new(origins, TrustedProxies::from_env(&mut env), &limits)
+        let metrics = Arc::new(Metrics::new(registry));
+        Gate::new(origins, TrustedProxies::from_env(&mut env), &limits, metrics)
     }
 
     fn from(peer: &str, client: &str) -> Request<()> {
@@ -213,17 +226,19 @@ mod tests {
 
     #[test]
     fn an_address_that_comes_too_often_is_told_when_to_come_back() {
-        let gate = gate(2, 1_000);
-        let before = METRICS.refusals(Policy::HandshakeRate);
+        let registry = Registry::new();
+        let gate = counted("127.0.0.0/8", 2, 1_000, &registry);
         for last in [1, 2] {
             drop(gate.allow(&from("2001:db8::1", &last.to_string())).unwrap());
         }
         // The whole network of 64 bits is one client, whatever it says about itself.
+        let refusals = || registry.value("linkup_gateway_refused_total", &[("policy", "handshake_rate")]);
+        assert_eq!(refusals(), Some(0.0));
         let (status, wait) = refused(gate.allow(&from("2001:db8::2", "198.51.100.1")));
         assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
         assert!((1..=30 * 60).contains(&wait), "{wait}");
         assert!(gate.allow(&from("2001:db8:0:1::1", "")).is_ok());
-        assert!(METRICS.refusals(Policy::HandshakeRate) > before);
+        assert_eq!(refusals(), Some(1.0));
     }
 
     #[test]

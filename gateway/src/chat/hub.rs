@@ -10,11 +10,11 @@
 //! | `members` | a socket's place in the stream, and what is kept for one that comes back |
 //! | `commands` | what the application says |
 //! | `registration` | what the streamer is asked for, and what comes of it |
+//! | `copies` | an event, timed or not |
 //! | `delivery` | what the streamer sends, and to whom it goes |
-//! | `metrics` | `linkup_gateway_*` of the hub, presence and typing |
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bus::{BusError, Incoming, UplinkSender};
@@ -24,20 +24,24 @@ use protocol::recovery::Recovery;
 use protocol::token::Tokens;
 use protocol::{Clock, Id};
 use rustc_hash::FxHashMap;
+use service::health::Heartbeat;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, warn};
 
+use super::Arrival;
 use super::link::Link;
 use super::presence::{self, Change};
 use super::typing::{Shown, Typists};
 use crate::api_client::ApiClient;
+use crate::health::Heard;
+use crate::metrics::{Gap, Metrics};
 use crate::transport::Socket;
 
 mod commands;
+mod copies;
 mod delivery;
 mod members;
-pub(super) mod metrics;
 mod registration;
 #[cfg(test)]
 mod tests;
@@ -62,8 +66,8 @@ pub(crate) enum Command {
         generation: i64,
         /// Where it was, if it comes back.
         resume: Option<Resume>,
-        /// Set when the socket is admitted: from then on it may send.
-        admitted: Arc<AtomicBool>,
+        /// To be told when the socket is admitted: from then on it may send.
+        arrival: Arc<Arrival>,
     },
     /// The api vouches for the socket's user.
     Vouched {
@@ -134,6 +138,16 @@ pub(crate) struct Settings {
     pub(crate) outbound_limit: usize,
 }
 
+/// What the hub is watched by.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) metrics: Arc<Metrics>,
+    /// To be told when a streamer speaks.
+    pub(crate) heard: Arc<Heard>,
+    /// To be told that the hub runs.
+    pub(crate) heartbeat: Heartbeat,
+}
+
 /// How many times as much as may wait for a socket it may be given when it comes back. More than once: whoever was cut off
 /// for not reading has missed that much already. The bytes are those of the replay, which all sockets share.
 const COMEBACK_LIMITS: usize = 8;
@@ -153,12 +167,17 @@ struct Hub {
     shown: Shown,
     uplinks: mpsc::Sender<Uplink>,
     presence: mpsc::UnboundedSender<Change>,
+    metrics: Arc<Metrics>,
+    heard: Arc<Heard>,
+    /// How many events were timed.
+    turn: u64,
 }
 
 /// Runs the hub until nobody can send commands any more, or the bus ends.
 pub(crate) async fn run<U: UplinkSender>(
     gateway: Id,
     settings: Settings,
+    watched: Watched,
     api: Arc<ApiClient>,
     mut commands: mpsc::UnboundedReceiver<Command>,
     uplinks: U,
@@ -166,20 +185,25 @@ pub(crate) async fn run<U: UplinkSender>(
 ) {
     let (sender, pump) = pump(uplinks);
     let (presence, changes) = mpsc::unbounded_channel();
-    let told = tokio::spawn(presence::run(gateway, settings.presence_grace, changes, move |batch| {
+    let Watched { metrics, heard, heartbeat } = watched;
+    let (grace, counted) = (settings.presence_grace, Arc::clone(&metrics));
+    let told = tokio::spawn(presence::run(gateway, grace, counted, changes, move |batch| {
         let api = Arc::clone(&api);
         async move { api.presence(batch).await }
     }));
-    let mut hub = Hub::new(gateway, settings, sender, presence);
+    let waiting = Arc::clone(&metrics.hub.queue);
+    let mut hub = Hub::new(gateway, settings, sender, presence, metrics, heard);
     let mut alive = tokio::time::interval(Duration::from_secs(ALIVE_INTERVAL_SECS));
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut taken = Vec::new();
     loop {
+        heartbeat.beat();
         tokio::select! {
             count = commands.recv_many(&mut taken, COMMANDS_AT_ONCE) => {
                 if count == 0 {
                     break;
                 }
+                waiting.fetch_sub(count, Ordering::Relaxed);
                 taken.drain(..).for_each(|command| hub.command(command));
                 hub.flush();
             }
@@ -189,7 +213,7 @@ pub(crate) async fn run<U: UplinkSender>(
                     // Sockets may have been turned away.
                     hub.flush();
                 }
-                Some(Incoming::Reconnected) => hub.interrupt("the bus was interrupted"),
+                Some(Incoming::Reconnected) => hub.interrupt(Gap::BusReconnected),
                 None => break,
             },
             () = until(hub.link.due()) => hub.resync(),
@@ -234,6 +258,8 @@ impl Hub {
         settings: Settings,
         uplinks: mpsc::Sender<Uplink>,
         presence: mpsc::UnboundedSender<Change>,
+        metrics: Arc<Metrics>,
+        heard: Arc<Heard>,
     ) -> Self {
         Self {
             gateway,
@@ -247,13 +273,16 @@ impl Hub {
             shown: Shown::default(),
             uplinks,
             presence,
+            metrics,
+            heard,
+            turn: 0,
         }
     }
 
     fn tick(&mut self, now: Instant) {
         self.send(Uplink::Alive { gateway: self.gateway, request: self.link.last_request() });
         if self.link.is_overdue(now) {
-            self.interrupt("the streamer did not answer in time");
+            self.interrupt(Gap::Silence);
         }
         for typing in self.typists.tick(now) {
             self.tell_typing(typing);
@@ -261,7 +290,7 @@ impl Hub {
         for (typing, recipients) in self.shown.expire(now) {
             self.show(&typing, &recipients);
         }
-        metrics::METRICS.typing.set(self.shown.len() as i64);
+        self.metrics.hub.typing.set(self.shown.len() as f64);
     }
 
     fn send(&self, uplink: Uplink) {

@@ -28,8 +28,10 @@ pub(crate) enum Verdict {
     InOrder,
     /// From a deposed streamer: ignore it.
     Stale,
-    /// Something before it is missing, or the streamer is new: register everybody again.
-    Resync,
+    /// Something before it is missing: register everybody again.
+    Gap,
+    /// The streamer is new: likewise.
+    NewStreamer,
 }
 
 /// A registration under way.
@@ -69,10 +71,13 @@ impl Link {
         if term < self.term {
             return Verdict::Stale;
         }
-        let in_order = term == self.term && counter == self.counter + 1;
+        let (is_new, is_next) = (term > self.term, counter == self.counter + 1);
         (self.term, self.counter) = (term, counter);
-        if !in_order {
-            return Verdict::Resync;
+        if is_new {
+            return Verdict::NewStreamer;
+        }
+        if !is_next {
+            return Verdict::Gap;
         }
         self.heard = Some(now);
         Verdict::InOrder
@@ -202,15 +207,15 @@ mod tests {
     fn gaps_repeats_and_new_terms_call_for_a_resync_and_old_terms_are_ignored() {
         let (mut link, now) = (Link::default(), Instant::now());
         assert!(!link.is_known());
-        assert_eq!(link.judge(2, 1, now), Verdict::Resync);
+        assert_eq!(link.judge(2, 1, now), Verdict::NewStreamer);
         assert_eq!(link.judge(2, 2, now), Verdict::InOrder);
-        assert_eq!(link.judge(2, 4, now), Verdict::Resync);
+        assert_eq!(link.judge(2, 4, now), Verdict::Gap);
         assert_eq!(link.judge(2, 5, now), Verdict::InOrder);
         assert_eq!(link.judge(1, 6, now), Verdict::Stale);
         assert_eq!(link.judge(2, 6, now), Verdict::InOrder);
         // The streamer forgot this gateway and counts from one again.
-        assert_eq!(link.judge(2, 1, now), Verdict::Resync);
-        assert_eq!(link.judge(3, 1, now), Verdict::Resync);
+        assert_eq!(link.judge(2, 1, now), Verdict::Gap);
+        assert_eq!(link.judge(3, 1, now), Verdict::NewStreamer);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::code::ApiError;
@@ -18,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use super::hub::metrics::METRICS;
+use crate::metrics::Metrics;
 
 /// How many changes are taken at once.
 const CHANGES_AT_ONCE: usize = 1_024;
@@ -45,6 +46,7 @@ const LANES: usize = 2;
 pub(crate) async fn run<F, Fut>(
     gateway: Id,
     grace: Duration,
+    metrics: Arc<Metrics>,
     mut changes: mpsc::UnboundedReceiver<Change>,
     call: F,
 ) where
@@ -54,7 +56,8 @@ pub(crate) async fn run<F, Fut>(
     let mut tasks = JoinSet::new();
     let lanes = [(); LANES].map(|()| {
         let (lane, queue) = mpsc::unbounded_channel();
-        tasks.spawn(run_lane(gateway, grace, queue, call.clone()));
+        let board = Board::new(gateway, grace, Instant::now(), Arc::clone(&metrics));
+        tasks.spawn(run_lane(board, queue, call.clone()));
         lane
     });
     while let Some(change) = changes.recv().await {
@@ -66,12 +69,11 @@ pub(crate) async fn run<F, Fut>(
     tasks.join_all().await;
 }
 
-async fn run_lane<F, Fut>(gateway: Id, grace: Duration, mut changes: mpsc::UnboundedReceiver<Change>, call: F)
+async fn run_lane<F, Fut>(mut board: Board, mut changes: mpsc::UnboundedReceiver<Change>, call: F)
 where
     F: Fn(Vec<Command>) -> Fut,
     Fut: Future<Output = Result<Vec<Answer>, ApiError>>,
 {
-    let mut board = Board::new(gateway, grace, Instant::now());
     let mut under_way: Option<Pin<Box<Fut>>> = None;
     let (mut taken, mut counted) = (Vec::new(), 0);
     loop {
@@ -82,8 +84,12 @@ where
         {
             under_way = Some(Box::pin(call(batch)));
         }
-        METRICS.presence_users.add(board.users.len() as i64 - counted);
-        counted = board.users.len() as i64;
+        let count = board.users.len();
+        if count != counted {
+            // Other lanes count their own.
+            board.metrics.hub.presence_users.increment(count as f64 - counted as f64);
+            counted = count;
+        }
         let wake = board.wake(under_way.is_some());
         tokio::select! {
             count = changes.recv_many(&mut taken, CHANGES_AT_ONCE) => {
@@ -134,6 +140,7 @@ struct Board {
     next_beat: Instant,
     /// After trouble: when to try again.
     not_before: Instant,
+    metrics: Arc<Metrics>,
 }
 
 /// What a user is here.
@@ -154,7 +161,7 @@ struct Entry {
 }
 
 impl Board {
-    fn new(gateway: Id, grace: Duration, now: Instant) -> Self {
+    fn new(gateway: Id, grace: Duration, now: Instant, metrics: Arc<Metrics>) -> Self {
         Self {
             gateway,
             grace,
@@ -168,6 +175,7 @@ impl Board {
             epoch: 0,
             next_beat: now,
             not_before: now,
+            metrics,
         }
     }
 
@@ -273,8 +281,8 @@ impl Board {
         let count = sent.len() + usize::from(self.beats);
         let answers = answers.filter(|answers| answers.len() == count);
         match answers {
-            Some(_) => METRICS.presence_batches.inc(),
-            None => METRICS.presence_failures.inc(),
+            Some(_) => self.metrics.hub.presence_answered.increment(1),
+            None => self.metrics.hub.presence_failed.increment(1),
         }
         let (beat, answers) = match answers {
             Some([beat, answers @ ..]) if self.beats => (Some(beat), Some(answers)),
@@ -288,7 +296,7 @@ impl Board {
             let Some(entry) = self.users.get_mut(&user) else { continue };
             entry.is_sent = false;
             match answers.and_then(|answers| answers.get(index)) {
-                Some(Answer::Ok(_)) => METRICS.presence_changes.inc(),
+                Some(Answer::Ok(_)) => self.metrics.hub.presence_changes.increment(1),
                 Some(Answer::Err(error)) if !is_trouble(error) => {
                     debug!(%user, %error, "presence is not taken");
                 }

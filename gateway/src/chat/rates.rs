@@ -2,6 +2,7 @@
 //!
 //! A connection over which nothing comes costs nothing here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Id;
@@ -9,7 +10,7 @@ use protocol::command::MAX_PAYLOAD;
 use service::throttle::{Rate, Throttle};
 
 use crate::config::Limits;
-use crate::metrics::{METRICS, Policy};
+use crate::metrics::{Metrics, Policy};
 
 /// After how many times what is allowed, all of it refused, a connection is closed.
 const PATIENCE: u32 = 10;
@@ -32,6 +33,7 @@ pub(crate) struct Rates {
     resumes: Throttle<Id>,
     /// How many refusals a connection has left.
     refusals: Throttle<u64>,
+    metrics: Arc<Metrics>,
 }
 
 /// Why a command is not carried out.
@@ -44,7 +46,7 @@ pub(crate) enum Excess {
 }
 
 impl Rates {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         let connection = limits.command_rate_per_connection;
         let refusals = Rate { count: connection.count.saturating_mul(PATIENCE), per: connection.per };
         Self {
@@ -54,6 +56,7 @@ impl Rates {
             connects: Throttle::new(CONNECTS),
             resumes: Throttle::new(RESUMES),
             refusals: Throttle::new(refusals),
+            metrics,
         }
     }
 
@@ -61,7 +64,7 @@ impl Rates {
     pub(crate) fn may_connect(&self, user: Id) -> bool {
         let may = self.connects.check(&user).is_ok();
         if !may {
-            METRICS.refused(Policy::Connects);
+            self.metrics.refused(Policy::Connects);
         }
         may
     }
@@ -70,7 +73,7 @@ impl Rates {
     pub(crate) fn may_resume(&self, user: Id) -> bool {
         let may = self.resumes.check(&user).is_ok();
         if !may {
-            METRICS.refused(Policy::Resumes);
+            self.metrics.refused(Policy::Resumes);
         }
         may
     }
@@ -87,11 +90,11 @@ impl Rates {
             self.kilobytes.check_many(&user, kilobytes).map_err(|wait| (Policy::UserBytes, wait))
         });
         let Err((policy, wait)) = checked else { return Ok(()) };
-        METRICS.refused(policy);
+        self.metrics.refused(policy);
         if self.refusals.check(&socket).is_ok() {
             return Err(Excess::Wait(wait));
         }
-        METRICS.refused(Policy::Flood);
+        self.metrics.refused(Policy::Flood);
         Err(Excess::Flood)
     }
 }
@@ -104,16 +107,19 @@ fn kilobytes(commands: Rate) -> Rate {
 
 #[cfg(test)]
 mod tests {
+    use service::metrics::Registry;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60 * 60);
 
     fn rates(per_connection: u32, per_user: u32) -> Rates {
-        Rates::new(&Limits {
+        let limits = Limits {
             command_rate_per_connection: Rate { count: per_connection, per: LONG },
             command_rate_per_user: Rate { count: per_user, per: LONG },
             ..Limits::default()
-        })
+        };
+        Rates::new(&limits, Arc::new(Metrics::new(&Registry::new())))
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! How a client is told what came of its command.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protocol::code::ApiError;
 use protocol::event;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::metrics::{Kind, METRICS, Outcome};
+use crate::metrics::{Kind, Metrics, Outcome};
 use crate::transport::{Event, Socket};
 
 /// The socket that sent a command, and the acknowledgement it asked for.
@@ -15,6 +17,7 @@ pub(crate) struct Reply {
     pub(crate) socket: Socket,
     pub(crate) ack: Option<u64>,
     pub(crate) kind: Kind,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Reply {
@@ -29,7 +32,7 @@ impl Reply {
     }
 
     fn succeed(self, json: &str) {
-        METRICS.command(self.kind, Outcome::Ok);
+        self.metrics.command(self.kind, Outcome::Ok);
         if let Some(ack) = self.ack {
             self.socket.ack(ack, json);
         }
@@ -37,14 +40,19 @@ impl Reply {
 
     /// It did not.
     pub(crate) fn fail(self, error: &ApiError) {
-        METRICS.command(self.kind, Outcome::Failed);
+        self.metrics.command(self.kind, Outcome::of(error.code));
         self.tell(error);
     }
 
     /// It was one too many, and was not even looked at.
     pub(crate) fn refuse(self, error: &ApiError) {
-        METRICS.command(self.kind, Outcome::Refused);
+        self.metrics.command(self.kind, Outcome::Refused);
         self.tell(error);
+    }
+
+    fn emit(&self, json: Bytes) {
+        self.metrics.events.of(&json).increment(1);
+        self.socket.emit(&Event::new(json));
     }
 
     /// Without an acknowledgement a failure is told where the client would wait in vain, in the frontend specification's
@@ -52,11 +60,11 @@ impl Reply {
     fn tell(self, error: &ApiError) {
         match (self.ack, self.kind) {
             (Some(ack), _) => self.socket.ack(ack, &json!({ "ok": false, "error": error }).to_string()),
-            (None, Kind::Send) => self.socket.emit(&Event::new(Bytes::from_static(FAILED_TO_SEND))),
+            (None, Kind::Send) => self.emit(Bytes::from_static(FAILED_TO_SEND)),
             (None, Kind::Refresh) => {
                 // A message of ours is always encoded.
                 if let Ok(json) = event::encode(event::ERROR, &json!({ "message": error.message }), None) {
-                    self.socket.emit(&Event::new(json));
+                    self.emit(json);
                 }
             }
             (None, Kind::Read | Kind::Typing | Kind::Status | Kind::Unknown) => {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -17,7 +17,7 @@ use service::client_address::TrustedProxies;
 use tracing::warn;
 
 use super::caller::Caller;
-use crate::metrics::METRICS;
+use crate::metrics::{Metrics, Proxied};
 use crate::nodes::{self, HttpClient, Nodes};
 use crate::transport::Body;
 
@@ -52,6 +52,7 @@ pub(crate) struct Proxy {
     client: HttpClient<Incoming>,
     nodes: Arc<Nodes>,
     trusted: TrustedProxies,
+    metrics: Arc<Metrics>,
 }
 
 /// Whether a path is the api's. The path is compared as it came: one with a dot segment or an encoded slash
@@ -61,13 +62,12 @@ pub(crate) fn is_for_api(path: &str) -> bool {
 }
 
 impl Proxy {
-    pub(crate) fn new(nodes: Arc<Nodes>, trusted: TrustedProxies) -> Self {
-        Self { client: nodes::client(), nodes, trusted }
+    pub(crate) fn new(nodes: Arc<Nodes>, trusted: TrustedProxies, metrics: Arc<Metrics>) -> Self {
+        Self { client: nodes::client(), nodes, trusted, metrics }
     }
 
     /// Passes a request on and its answer back, or tells that there is none; either way with the request's name.
     pub(crate) async fn pass(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        METRICS.proxied.inc();
         let caller = Caller::of(request.headers(), peer.ip(), &self.trusted);
         let mut response = self.forward(request, &caller).await;
         caller.mark(response.headers_mut());
@@ -83,11 +83,15 @@ impl Proxy {
             Ok(request) => request,
             Err(_) => return super::error(ErrorCode::BadRequest, "The address cannot be used"),
         };
+        let asked = Instant::now();
         match tokio::time::timeout(patience, self.client.request(request)).await {
             Ok(Ok(response)) => {
                 self.nodes.answered(chosen);
+                self.metrics.api.proxied(Proxied::Answered);
+                self.metrics.api.proxy_seconds.record(asked.elapsed().as_secs_f64());
                 incoming(response)
             }
+            // Not counted: the client did not let it be passed through.
             Ok(Err(error)) if is_the_clients(&error) => {
                 super::error(ErrorCode::BadRequest, "body: was cut short")
             }
@@ -96,12 +100,12 @@ impl Proxy {
                 if error.is_connect() {
                     self.nodes.failed(chosen);
                 }
-                METRICS.proxy_failures.inc();
+                self.metrics.api.proxied(Proxied::Unreachable);
                 warn!(%error, node, request_id, "an api node could not be reached");
                 super::error(ErrorCode::Unavailable, "The service is unavailable; try again")
             }
             Err(_) => {
-                METRICS.proxy_failures.inc();
+                self.metrics.api.proxied(Proxied::Late);
                 warn!(node, request_id, "an api node did not answer in time");
                 super::error(ErrorCode::Unavailable, "The service did not answer in time; try again")
             }

@@ -19,7 +19,7 @@ use std::task::{Context, Waker};
 
 use super::fault::Fault;
 use super::frame::{Item, To, Wire};
-use super::metrics::{METRICS, Why};
+use super::metrics::Why;
 use super::pulse::Pulse;
 use super::wheel::{Millis, NEVER, Shared};
 use super::{Config, Socket};
@@ -136,6 +136,15 @@ impl Conn {
         self.seen.store(self.shared.now(), Ordering::Relaxed);
     }
 
+    /// The answer to a ping.
+    pub(super) fn pong(&self) {
+        let pinged = self.lock().pulse.ponged();
+        if let Some(pinged) = pinged {
+            let micros = self.shared.micros().get().wrapping_sub(pinged.get());
+            self.shared.metrics.heartbeat.record_micros(u64::from(micros), 1);
+        }
+    }
+
     // What the connection's own task does on behalf of the clients.
 
     /// A client asks to be connected, in the main namespace if none is given. `None` if there already is one. On protocols
@@ -211,7 +220,7 @@ impl Conn {
     pub(super) fn lost(&self) {
         let mut state = self.lock();
         if state.phase == Phase::Open {
-            METRICS.closed(Why::Lost);
+            self.shared.metrics.closed(Why::Lost);
         }
         state.phase = Phase::Dead;
         state.clients = Clients::new();
@@ -267,7 +276,7 @@ impl Conn {
         if state.phase != Phase::Open {
             return;
         }
-        METRICS.closed(fault.why);
+        self.shared.metrics.closed(fault.why);
         state.phase = Phase::Closing;
         state.clients = Clients::new();
         if fault.why == Why::SlowConsumer {
@@ -374,6 +383,14 @@ impl State {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }
+    }
+}
+
+#[cfg(test)]
+impl Conn {
+    /// How many frames of a kind wait.
+    pub(super) fn waiting(&self, mut is_meant: impl FnMut(&Item) -> bool) -> usize {
+        self.lock().queue.iter().filter(|item| is_meant(item)).count()
     }
 }
 

@@ -122,8 +122,10 @@ mod tests {
 
     use hyper::body::Incoming;
     use hyper::{Request, Response};
+    use service::metrics::Registry;
     use tokio::net::TcpListener;
 
+    use super::super::agent::Agent;
     use super::super::frame::Wire;
     use super::super::wheel::Shared;
     use super::super::{Body, ClientEvent, Config, Socket, body};
@@ -151,8 +153,10 @@ mod tests {
     async fn the_task_of_a_connection_is_small() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let conn = Conn::new(Wire::SocketIo, Arc::new(Shared::new(Config::default())));
-        let driving = drive(stream, Link::new(conn, Arc::new(Nothing), ()), Bytes::new(), Writer::default());
+        let shared = Arc::new(Shared::new(Config::default(), &Registry::new()));
+        let conn = Conn::new(Wire::SocketIo, shared);
+        let link = Link::new(conn, Arc::new(Nothing), (), Agent::NONE);
+        let driving = drive(stream, link, Bytes::new(), Writer::default());
         let size = size_of_val(&driving);
         println!("{size} bytes");
         assert!(size <= 640, "{size} bytes");

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `event` | [`Event`], encoded once for all sockets |
+//! | `stamp` | how long a message was under way |
 
 use bytes::Bytes;
 
@@ -10,9 +11,12 @@ use super::sid::Sid;
 use super::{Admission, Config, Message};
 
 mod event;
+mod stamp;
 
 pub(super) use super::Wire;
 pub use event::Event;
+
+use stamp::Stamp;
 
 /// For whom something is written.
 #[derive(Clone, Copy, Debug)]
@@ -77,12 +81,23 @@ impl Head {
 pub(super) struct Item {
     head: Head,
     body: Bytes,
+    stamp: Stamp,
 }
 
 impl Item {
     /// The bytes of the frame, in two parts.
     pub(super) fn parts(&self) -> [&[u8]; 2] {
         [&self.head.bytes[..usize::from(self.head.length)], &self.body]
+    }
+
+    /// A frame that is not timed.
+    fn new(head: Head, body: Bytes) -> Self {
+        Self { head, body, stamp: Stamp::NONE }
+    }
+
+    /// What it is timed by.
+    pub(super) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     /// How many bytes are written for it.
@@ -115,13 +130,13 @@ impl Item {
     /// `prefix` is at most five bytes.
     fn text(prefix: &[u8], body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { head: Head::text(prefix, body.len()), body }
+        Self::new(Head::text(prefix, body.len()), body)
     }
 
     /// Binary data: a message of its own, or an attachment.
     pub(super) fn binary(body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { head: Head::new(BINARY, b"", body.len()), body }
+        Self::new(Head::new(BINARY, b"", body.len()), body)
     }
 
     /// Engine.IO's open packet. `upgrades` are the transports that the client may go on to.
@@ -142,13 +157,13 @@ impl Item {
             Wire::SocketIo | Wire::Engine => Head::text(b"2", 0),
             Wire::Plain | Wire::Raw => Head::new(PING, b"", 0),
         };
-        Self { head, body: Bytes::new() }
+        Self::new(head, Bytes::new())
     }
 
     /// The answer to a WebSocket ping, whose payload is at most [`MAX_CONTROL`] bytes.
     pub(super) fn pong(payload: &[u8]) -> Self {
         let body = Bytes::copy_from_slice(&payload[..payload.len().min(MAX_CONTROL)]);
-        Self { head: Head::new(PONG, b"", body.len()), body }
+        Self::new(Head::new(PONG, b"", body.len()), body)
     }
 
     /// The client is connected.
@@ -213,7 +228,7 @@ impl Item {
             payload.extend_from_slice(&code.to_be_bytes());
             payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(MAX_CONTROL - 2)]);
         }
-        Self { head: Head::new(CLOSE, b"", payload.len()), body: payload.into() }
+        Self::new(Head::new(CLOSE, b"", payload.len()), payload.into())
     }
 }
 
@@ -324,6 +339,6 @@ mod tests {
 
     #[test]
     fn a_queued_frame_is_small() {
-        assert!(size_of::<Item>() <= 48);
+        assert!(size_of::<Item>() <= 56, "{}", size_of::<Item>());
     }
 }

@@ -12,8 +12,10 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde::de::IgnoredAny;
+use service::metrics::Registry;
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::agent::Agent;
 use super::conn::Conn;
 use super::fault::Fault;
 use super::frame::Wire;
@@ -29,7 +31,7 @@ const MAX_PAYLOAD: usize = 1_000;
 /// Nothing is ever written here, so the limit of what waits must not be met.
 static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(|| {
     let config = Config { max_payload: MAX_PAYLOAD, outbound_limit: usize::MAX / 2, ..Config::default() };
-    Arc::new(Shared::new(config))
+    Arc::new(Shared::new(config, &Registry::new()))
 });
 
 /// An application that checks and writes down what it is told.
@@ -105,7 +107,7 @@ type Outcome = (Vec<String>, Option<u16>);
 
 fn with(wire: Wire, run: impl FnOnce(&Link<Recorder>) -> Option<u16>) -> Outcome {
     let app = Arc::new(Recorder::default());
-    let link = Link::new(Conn::new(wire, Arc::clone(&SHARED)), Arc::clone(&app), ());
+    let link = Link::new(Conn::new(wire, Arc::clone(&SHARED)), Arc::clone(&app), (), Agent::NONE);
     link.begin();
     let code = run(&link);
     drop(link);

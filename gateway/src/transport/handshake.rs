@@ -9,15 +9,15 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use serde_json::Value;
 
 use super::frame::Wire;
-use super::metrics::{METRICS, Refusal};
+use super::metrics::{Metrics, Refusal};
 use super::{Body, body};
 
 /// What is wrong with a handshake: for the metrics, and for the client.
 pub(super) type Refused = (Refusal, Response<Body>);
 
 /// Counts a refusal, and gives its answer.
-pub(super) fn refuse((refusal, response): Refused) -> Response<Body> {
-    METRICS.refused(refusal);
+pub(super) fn refuse(metrics: &Metrics, (refusal, response): Refused) -> Response<Body> {
+    metrics.refused(refusal);
     response
 }
 

@@ -7,10 +7,11 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::agent::Agent;
 use super::conn::Conn;
 use super::fault::Fault;
 use super::frame::{Item, Wire};
-use super::metrics::{METRICS, Why};
+use super::metrics::Why;
 use super::packet::{self, Assembly, Engine, MAIN_NAMESPACE, Malformed, Packet};
 use super::{Application, ClientEvent, Message};
 
@@ -29,6 +30,7 @@ pub(super) struct Link<A: Application> {
     app: Arc<A>,
     /// Given back when the connection ends.
     _permit: A::Permit,
+    agent: Agent,
     /// How often clients have asked to be connected.
     asks: AtomicU8,
     /// Only one task at a time touches it; the lock is never contended.
@@ -42,9 +44,10 @@ impl From<Malformed> for Fault<'static> {
 }
 
 impl<A: Application> Link<A> {
-    pub(super) fn new(conn: Arc<Conn>, app: Arc<A>, permit: A::Permit) -> Self {
-        METRICS.open(conn.wire).inc();
-        Self { conn, app, _permit: permit, asks: AtomicU8::new(0), sessions: Mutex::new(Sessions::default()) }
+    pub(super) fn new(conn: Arc<Conn>, app: Arc<A>, permit: A::Permit, agent: Agent) -> Self {
+        conn.shared.metrics.opened(conn.wire, agent);
+        let (asks, sessions) = (AtomicU8::new(0), Mutex::new(Sessions::default()));
+        Self { conn, app, _permit: permit, agent, asks, sessions }
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions<A>> {
@@ -73,7 +76,11 @@ impl<A: Application> Link<A> {
     /// One text packet on Engine.IO.
     pub(super) fn engine_packet(&self, text: &str) -> Result<(), Fault<'static>> {
         match Engine::decode(text)? {
-            Engine::Alive => Ok(()),
+            Engine::Noop => Ok(()),
+            Engine::Pong => {
+                self.conn.pong();
+                Ok(())
+            }
             Engine::Close => Err(Fault::new(1000, "", Why::Client)),
             Engine::Message(message) if self.conn.wire == Wire::Engine => {
                 self.message(Message::Text(message))
@@ -231,7 +238,7 @@ impl<A: Application> Link<A> {
 impl<A: Application> Drop for Link<A> {
     fn drop(&mut self) {
         self.conn.lost();
-        METRICS.open(self.conn.wire).dec();
+        self.conn.shared.metrics.gone(self.conn.wire, self.agent);
         self.end();
     }
 }

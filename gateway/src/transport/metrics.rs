@@ -1,30 +1,35 @@
-//! What the transport counts. Handles are made once; labels come from fixed sets.
+//! What the transport counts. Handles are made once for each server, and labels come from fixed sets.
+//!
+//! What happens per frame or per connection's turn is counted with atomics of our own; everything else is rarer.
 
-use std::sync::LazyLock;
+use protocol::UnixMicros;
+use service::metrics::{AtomicCounter, AtomicHistogram, Counter, Gauge, Registry};
 
-use prometheus::{
-    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, register_int_counter, register_int_counter_vec,
-    register_int_gauge_vec,
-};
+use super::agent::{self, Agent};
+use super::frame::{Item, Wire};
 
-use super::frame::Wire;
-
-/// The handles, registered on first use.
-pub(super) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
-
+/// The handles.
+#[derive(Debug)]
 pub(super) struct Metrics {
-    open: [[IntGauge; TRANSPORTS.len()]; PROTOCOLS.len()],
-    passed: [IntCounter; Passed::LABELS.len()],
-    refused: [IntCounter; Refusal::LABELS.len()],
-    closes: [IntCounter; Why::LABELS.len()],
-    pub(super) frames_received: IntCounter,
-    pub(super) frames_sent: IntCounter,
-    pub(super) bytes_received: IntCounter,
-    pub(super) bytes_sent: IntCounter,
-    pub(super) slow_consumers: IntCounter,
-    pub(super) accept_errors: IntCounter,
-    pub(super) polls: IntCounter,
-    pub(super) upgrades: IntCounter,
+    open: [[Gauge; TRANSPORTS.len()]; PROTOCOLS.len()],
+    /// By [`Agent::index`].
+    agents: Vec<Gauge>,
+    accepted: Counter,
+    refused: [Counter; Refusal::LABELS.len()],
+    passed: [Counter; Passed::LABELS.len()],
+    closes: [Counter; Why::LABELS.len()],
+    pub(super) frames_received: AtomicCounter,
+    pub(super) frames_sent: AtomicCounter,
+    pub(super) bytes_received: AtomicCounter,
+    pub(super) bytes_sent: AtomicCounter,
+    pub(super) accept_errors: Counter,
+    pub(super) polls: Counter,
+    pub(super) upgrades: Counter,
+    pub(super) heartbeat: AtomicHistogram,
+    /// From a message's arrival at this node to the write on a socket.
+    socket: AtomicHistogram,
+    /// From its receipt by the first server to the same.
+    delivery: AtomicHistogram,
 }
 
 /// In the order of [`Wire`]'s variants.
@@ -132,98 +137,153 @@ impl Why {
 }
 
 impl Metrics {
-    fn register() -> Self {
-        let open = gauges("linkup_gateway_connections", "Open connections", &["protocol", "transport"]);
-        let passed = counters(
-            "linkup_gateway_passed_requests_total",
-            "Requests for sessions of another node",
-            "outcome",
-        );
-        let refused =
-            counters("linkup_gateway_handshakes_refused_total", "Handshakes that were refused", "reason");
-        let closes = counters("linkup_gateway_closes_total", "Connections that ended", "reason");
+    pub(super) fn new(registry: &Registry) -> Self {
+        let counter = |name, help| registry.counter(name, help, &[]);
+        let handshakes = |outcome| {
+            let help = "Handshakes that were accepted, and why others were not";
+            registry.counter("linkup_gateway_handshakes_total", help, &[("outcome", outcome)])
+        };
+        let frames = |direction| {
+            let help = "WebSocket frames and polling clients' packets";
+            registry.atomic_counter("linkup_gateway_frames_total", help, &[("direction", direction)])
+        };
+        let bytes = |direction| {
+            let help = "Bytes on WebSockets, in posts and in answers to polls";
+            registry.atomic_counter("linkup_gateway_bytes_total", help, &[("direction", direction)])
+        };
         Self {
-            open: PROTOCOLS
-                .map(|protocol| TRANSPORTS.map(|transport| open.with_label_values(&[protocol, transport]))),
-            passed: Passed::LABELS.map(|label| passed.with_label_values(&[label])),
-            refused: Refusal::LABELS.map(|label| refused.with_label_values(&[label])),
-            closes: Why::LABELS.map(|label| closes.with_label_values(&[label])),
-            frames_received: counter(
-                "linkup_gateway_frames_received_total",
-                "WebSocket frames and polling clients' packets received",
+            open: PROTOCOLS.map(|protocol| {
+                TRANSPORTS.map(|transport| {
+                    let labels = [("protocol", protocol), ("transport", transport)];
+                    registry.gauge("linkup_gateway_connections", "Open connections", &labels)
+                })
+            }),
+            agents: agent::all()
+                .map(|(library, version)| {
+                    let help = "Open connections by what the client's User-Agent says";
+                    let labels = [("library", library), ("version", version)];
+                    registry.gauge("linkup_gateway_client_connections", help, &labels)
+                })
+                .collect(),
+            accepted: handshakes("accepted"),
+            refused: Refusal::LABELS.map(handshakes),
+            passed: registry.counters(
+                "linkup_gateway_passed_requests_total",
+                "Requests for sessions of another node",
+                "outcome",
+                Passed::LABELS,
             ),
-            frames_sent: counter(
-                "linkup_gateway_frames_sent_total",
-                "WebSocket frames and polling clients' packets sent",
+            closes: registry.counters(
+                "linkup_gateway_closes_total",
+                "Connections that ended",
+                "reason",
+                Why::LABELS,
             ),
-            bytes_received: counter(
-                "linkup_gateway_received_bytes_total",
-                "Bytes received on WebSockets and in posts",
+            frames_received: frames("in"),
+            frames_sent: frames("out"),
+            bytes_received: bytes("in"),
+            bytes_sent: bytes("out"),
+            accept_errors: counter(
+                "linkup_gateway_accept_errors_total",
+                "Failures to accept a TCP connection",
             ),
-            bytes_sent: counter(
-                "linkup_gateway_sent_bytes_total",
-                "Bytes sent on WebSockets and in answers to polls",
-            ),
-            slow_consumers: counter(
-                "linkup_gateway_slow_consumers_total",
-                "Connections closed because the client did not read fast enough",
-            ),
-            accept_errors: counter("linkup_gateway_accept_errors_total", "Failures to accept a connection"),
             polls: counter("linkup_gateway_polls_total", "Polls that were answered"),
             upgrades: counter(
                 "linkup_gateway_upgrades_total",
                 "Polling sessions that went on over a WebSocket",
             ),
+            heartbeat: registry.atomic_histogram(
+                "linkup_gateway_heartbeat_seconds",
+                "From a ping to the client's pong",
+                &[],
+            ),
+            socket: registry.atomic_histogram(
+                "linkup_message_stage_seconds",
+                "The stages of a message on its way",
+                &[("stage", "socket")],
+            ),
+            delivery: registry.atomic_histogram(
+                "linkup_message_delivery_seconds",
+                "From the receipt of a message to the write on a recipient's socket",
+                &[],
+            ),
         }
     }
 
-    /// The gauge of open connections of a protocol. What polls is on it too, until [`Metrics::polling`] moves it.
-    pub(super) fn open(&self, wire: Wire) -> &IntGauge {
-        &self.open[wire as usize][0]
+    /// A connection begins. What polls counts as a WebSocket too, until [`Metrics::polling`] moves it.
+    pub(super) fn opened(&self, wire: Wire, agent: Agent) {
+        self.open[wire as usize][0].increment(1.0);
+        self.agents[agent.index()].increment(1.0);
+    }
+
+    /// It is no more.
+    pub(super) fn gone(&self, wire: Wire, agent: Agent) {
+        self.open[wire as usize][0].decrement(1.0);
+        self.agents[agent.index()].decrement(1.0);
     }
 
     /// An open connection begins to poll, or ends that.
     pub(super) fn polling(&self, wire: Wire, begins: bool) {
         let [websocket, polling] = &self.open[wire as usize];
         let (from, to) = if begins { (websocket, polling) } else { (polling, websocket) };
-        from.dec();
-        to.inc();
+        from.decrement(1.0);
+        to.increment(1.0);
     }
 
-    pub(super) fn passed(&self, outcome: Passed) {
-        self.passed[outcome as usize].inc();
+    pub(super) fn accepted(&self) {
+        self.accepted.increment(1);
     }
 
     pub(super) fn refused(&self, reason: Refusal) {
-        self.refused[reason as usize].inc();
+        self.refused[reason as usize].increment(1);
+    }
+
+    pub(super) fn passed(&self, outcome: Passed) {
+        self.passed[outcome as usize].increment(1);
     }
 
     pub(super) fn closed(&self, why: Why) {
-        self.closes[why as usize].inc();
-        if why == Why::SlowConsumer {
-            self.slow_consumers.inc();
+        self.closes[why as usize].increment(1);
+    }
+
+    /// Begins to count what one write finishes.
+    pub(super) fn written(&self) -> Written<'_> {
+        Written { metrics: self, frames: 0, now: None }
+    }
+}
+
+/// The frames that one write finishes: counted together, and timed by one look at the clock, if by any.
+pub(super) struct Written<'a> {
+    metrics: &'a Metrics,
+    frames: u64,
+    now: Option<UnixMicros>,
+}
+
+impl Written<'_> {
+    /// One more.
+    pub(super) fn add(&mut self, item: &Item) {
+        self.frames += 1;
+        let stamp = item.stamp();
+        if stamp.is_measured() {
+            let taken = stamp.taken(*self.now.get_or_insert_with(UnixMicros::now));
+            self.metrics.socket.record_micros(taken.here, taken.frames);
+            self.metrics.delivery.record_micros(taken.whole, taken.frames);
         }
     }
 }
 
-// Registering fails only for a name that is malformed or taken; the names are constants of this module, and
-// each is registered once, by the `LazyLock`.
-const UNIQUE: &str = "metric names are valid and registered once";
-
-fn counter(name: &str, help: &str) -> IntCounter {
-    register_int_counter!(name, help).expect(UNIQUE)
-}
-
-fn counters(name: &str, help: &str, label: &str) -> IntCounterVec {
-    register_int_counter_vec!(name, help, &[label]).expect(UNIQUE)
-}
-
-fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register_int_gauge_vec!(name, help, labels).expect(UNIQUE)
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        if self.frames > 0 {
+            self.metrics.frames_sent.increment(self.frames);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Event;
+    use super::super::frame::To;
     use super::*;
 
     #[test]
@@ -233,7 +293,65 @@ mod tests {
         assert_eq!(Passed::LABELS[Passed::Stopped as usize], "stopped");
         assert_eq!(Refusal::LABELS[Refusal::Broken as usize], "broken");
         assert_eq!(Why::LABELS[Why::Application as usize], "application");
-        METRICS.closed(Why::SlowConsumer);
-        assert!(METRICS.slow_consumers.get() >= 1);
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
+        metrics.closed(Why::SlowConsumer);
+        metrics.refused(Refusal::Version);
+        metrics.accepted();
+        let value = |name: &str, label: &str, value: &str| registry.value(name, &[(label, value)]);
+        assert_eq!(value("linkup_gateway_closes_total", "reason", "slow_consumer"), Some(1.0));
+        for (outcome, count) in [("accepted", 1.0), ("version", 1.0), ("broken", 0.0)] {
+            assert_eq!(
+                value("linkup_gateway_handshakes_total", "outcome", outcome),
+                Some(count),
+                "{outcome}"
+            );
+        }
+    }
+
+    #[test]
+    fn connections_are_counted_by_what_they_are() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
+        let open = |transport: &str| {
+            let labels = [("protocol", "engine"), ("transport", transport)];
+            registry.value("linkup_gateway_connections", &labels).unwrap()
+        };
+        let silent = || {
+            let labels = [("library", "none"), ("version", "none")];
+            registry.value("linkup_gateway_client_connections", &labels).unwrap()
+        };
+        metrics.opened(Wire::Engine, Agent::NONE);
+        metrics.polling(Wire::Engine, true);
+        assert_eq!((open("websocket"), open("polling"), silent()), (0.0, 1.0, 1.0));
+        metrics.polling(Wire::Engine, false);
+        assert_eq!((open("websocket"), open("polling"), silent()), (1.0, 0.0, 1.0));
+        metrics.gone(Wire::Engine, Agent::NONE);
+        assert_eq!((open("websocket"), open("polling"), silent()), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn only_what_carries_a_stamp_is_timed() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
+        let to = To { wire: Wire::Plain, namespace: "" };
+        let arrived = UnixMicros::now();
+        let received = UnixMicros::from_micros(arrived.micros() - 3_000_000);
+        let event = Event::new("[1]".into());
+        {
+            let mut written = metrics.written();
+            written.add(&event.items(to).0);
+            written.add(&event.clone().timed(received, arrived).items(to).0);
+            written.add(&event.clone().timed(received, arrived).untimed().items(to).0);
+            written.add(&event.timed_for_many(received, arrived).items(to).0);
+        }
+        let value = |name: &str| registry.value(name, &[]).unwrap();
+        assert_eq!(metrics.frames_sent.get(), 4);
+        let frames = 1.0 + Event::MANY as f64;
+        assert_eq!(value("linkup_message_delivery_seconds_count"), frames);
+        assert!((frames * 3.0..frames * 4.0).contains(&value("linkup_message_delivery_seconds_sum")));
+        let stage = |name: &str| registry.value(name, &[("stage", "socket")]).unwrap();
+        assert_eq!(stage("linkup_message_stage_seconds_count"), frames);
+        assert!(stage("linkup_message_stage_seconds_sum") < frames);
     }
 }

@@ -38,8 +38,10 @@ const MAX_NAMESPACE: usize = 256;
 pub(super) enum Engine<'a> {
     /// The client closes the transport.
     Close,
-    /// A pong or a noop. A sign of life and nothing else.
-    Alive,
+    /// The answer to a ping.
+    Pong,
+    /// A noop. A sign of life and nothing else.
+    Noop,
     /// A message of what is built on top.
     Message(&'a str),
 }
@@ -49,7 +51,8 @@ impl<'a> Engine<'a> {
     pub(super) fn decode(text: &'a str) -> Result<Self, Malformed> {
         match text.as_bytes().first() {
             Some(b'1') => Ok(Self::Close),
-            Some(b'3' | b'6') => Ok(Self::Alive),
+            Some(b'3') => Ok(Self::Pong),
+            Some(b'6') => Ok(Self::Noop),
             Some(b'4') => Ok(Self::Message(&text[1..])),
             _ => Err(Malformed("bad Engine.IO packet")),
         }

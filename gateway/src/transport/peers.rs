@@ -4,6 +4,7 @@
 //! request is passed once: the node that it is passed to answers it.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
@@ -21,7 +22,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, sp
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::metrics::{METRICS, Passed};
+use super::metrics::Passed;
+use super::wheel::Shared;
 use super::{Body, Config};
 
 /// On a request that was passed on already.
@@ -57,6 +59,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 pub(super) struct Peers {
     client: Client<HttpConnector, Incoming>,
     patience: Duration,
+    shared: Arc<Shared>,
     shutdown: CancellationToken,
 }
 
@@ -74,7 +77,7 @@ pub(super) fn is_passed(headers: &HeaderMap) -> bool {
 }
 
 impl Peers {
-    pub(super) fn new(config: &Config, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, shutdown: CancellationToken) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -82,8 +85,8 @@ impl Peers {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .build(connector);
-        let patience = config.ping_interval + config.ping_timeout + ANSWER_MARGIN;
-        Self { client, patience, shutdown }
+        let patience = shared.config.ping_interval + shared.config.ping_timeout + ANSWER_MARGIN;
+        Self { client, patience, shared, shutdown }
     }
 
     /// Passes a request to the node at `url`, and its answer back; `None` if there is none. The request is a WebSocket's if there
@@ -112,7 +115,7 @@ impl Peers {
             (Some(answer), _) => (outcome, Some((answer, None))),
             (None, _) => (outcome, None),
         };
-        METRICS.passed(outcome);
+        self.shared.metrics.passed(outcome);
         let (answer, relay) = relayed?;
         let mut answer = answer.map(|body| body.map_err(Into::into).boxed_unsync());
         strip(answer.headers_mut(), switched);

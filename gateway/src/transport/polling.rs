@@ -22,7 +22,6 @@ use rustc_hash::FxHashMap;
 use super::Application;
 use super::conn::{Conn, Phase};
 use super::frame::Wire;
-use super::metrics::METRICS;
 use super::wheel::Millis;
 
 mod attend;
@@ -123,7 +122,6 @@ impl<A: Application> Sessions<A> {
     /// A session goes on over a WebSocket. That is remembered for a moment: a second WebSocket that comes for it is then told
     /// so, and not that nobody knows the session.
     fn upgraded(&self, sid: &str, now: Millis) {
-        METRICS.upgrades.inc();
         let mut table = self.table();
         table.sessions.insert(sid.into(), None);
         table.upgraded.push_back((now + self.memory, sid.into()));
@@ -150,20 +148,23 @@ struct Seat<A: Application> {
 impl<A: Application> Seat<A> {
     fn take(sessions: &Arc<Sessions<A>>, session: &Arc<Session<A>>) -> Self {
         sessions.insert(session);
-        METRICS.polling(session.conn.wire, true);
+        session.conn.shared.metrics.polling(session.conn.wire, true);
         Self { sessions: Arc::clone(sessions), session: Arc::clone(session), upgraded: false }
     }
 
     fn upgrade(mut self) {
         self.upgraded = true;
-        self.sessions.upgraded(&self.session.sid, self.session.conn.shared.now());
+        let shared = &self.session.conn.shared;
+        shared.metrics.upgrades.increment(1);
+        self.sessions.upgraded(&self.session.sid, shared.now());
     }
 }
 
 impl<A: Application> Drop for Seat<A> {
     /// However the task ends: nobody waits for it any more.
     fn drop(&mut self) {
-        METRICS.polling(self.session.conn.wire, false);
+        let conn = &self.session.conn;
+        conn.shared.metrics.polling(conn.wire, false);
         if !self.upgraded {
             self.sessions.remove(&self.session.sid);
         }

@@ -1,5 +1,7 @@
 //! The clocks of an open connection: heartbeat, connect timeout, write stall, backlog. Only arithmetic; the wheel calls.
 
+use std::num::NonZeroU32;
+
 use protocol::code::close;
 
 use super::Config;
@@ -22,6 +24,8 @@ pub(super) const BACKLOG_TIMEOUT: Millis = 60_000;
 pub(super) struct Pulse {
     pinged_at: Millis,
     awaiting_pong: bool,
+    /// When the last ping was really sent, by [`Shared::micros`](super::wheel::Shared::micros), until its pong comes.
+    unanswered: Option<NonZeroU32>,
     /// The transport has no admitted client.
     unconnected_since: Millis,
     /// The peer has taken nothing of what waits to be written.
@@ -46,6 +50,7 @@ impl Pulse {
         Self {
             pinged_at: now,
             awaiting_pong: false,
+            unanswered: None,
             unconnected_since: now,
             stalled_since: NEVER,
             behind_since: NEVER,
@@ -61,6 +66,16 @@ impl Pulse {
     /// No client is admitted any more.
     pub(super) fn disconnected(&mut self, now: Millis) {
         self.unconnected_since = self.unconnected_since.min(now);
+    }
+
+    /// A ping is sent now.
+    pub(super) fn pinged(&mut self, now: NonZeroU32) {
+        self.unanswered = Some(now);
+    }
+
+    /// A pong came. Tells when its ping was sent, if it is the first since.
+    pub(super) fn ponged(&mut self) -> Option<NonZeroU32> {
+        self.unanswered.take()
     }
 
     /// The client's time is up then.

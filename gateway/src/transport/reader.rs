@@ -20,7 +20,7 @@ use tokio::net::tcp::ReadHalf;
 use super::fault::Fault;
 use super::frame::{Item, MAX_CONTROL, NO_STATUS, Wire};
 use super::link::Link;
-use super::metrics::{METRICS, Why};
+use super::metrics::{Metrics, Why};
 use super::{Application, Message};
 
 /// After so many frames in a row, the task's other half and other tasks get their turn.
@@ -65,7 +65,8 @@ pub(super) async fn burst<A: Application, S: AsyncRead + Unpin>(
     early: Bytes,
 ) -> Result<(), Ending> {
     let unaccounted = AtomicUsize::new(0);
-    let metered = Metered { stream, early, unaccounted: &unaccounted };
+    let metrics = &link.conn.shared.metrics;
+    let metered = Metered { stream, early, unaccounted: &unaccounted, metrics };
     let mut frames = reader(metered, link.conn.shared.config.max_payload);
     let mut in_turn = 0;
     loop {
@@ -75,7 +76,7 @@ pub(super) async fn burst<A: Application, S: AsyncRead + Unpin>(
             Err(WebSocketError::IoError(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(ending(&error)),
         };
-        METRICS.frames_received.inc();
+        metrics.frames_received.increment(1);
         let mut head = [0; 16];
         let mut frame = frame;
         let length = frame.fmt_head(&mut head) + frame.payload.len();
@@ -155,7 +156,7 @@ fn handle<A: Application>(
             return Err(Fault::protocol("control frame too long"));
         }
         OpCode::Ping => link.conn.push(Item::pong(payload)),
-        OpCode::Pong => {}
+        OpCode::Pong => link.conn.pong(),
         OpCode::Text | OpCode::Binary if message.is_some() => {
             return Err(Fault::protocol("fragments of another message are left"));
         }
@@ -226,6 +227,7 @@ struct Metered<'a, S> {
     /// How many bytes the reader took that do not belong to a whole frame yet. Atomic only because the future
     /// may move between threads.
     unaccounted: &'a AtomicUsize,
+    metrics: &'a Metrics,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<'_, S> {
@@ -251,7 +253,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<'_, S> {
         }
         let read = buffer.filled().len() - before;
         self.unaccounted.fetch_add(read, Ordering::Relaxed);
-        METRICS.bytes_received.inc_by(read as u64);
+        self.metrics.bytes_received.increment(read as u64);
         Poll::Ready(Ok(()))
     }
 }

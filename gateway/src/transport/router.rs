@@ -7,9 +7,10 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response};
 
+use super::agent::Agent;
 use super::frame::Wire;
 use super::handshake::{self, Asked, BAD_REQUEST, Refused, Transport, UNKNOWN_SESSION};
-use super::metrics::{METRICS, Passed, Refusal};
+use super::metrics::{Passed, Refusal};
 use super::peers::{self, Relay};
 use super::polling::{self, Claim, Found};
 use super::server::Server;
@@ -29,6 +30,7 @@ pub(super) struct Handshake<P> {
     /// What the application gave for it.
     pub(super) permit: P,
     pub(super) wire: Wire,
+    pub(super) agent: Agent,
     /// The payload of the CONNECT that the handshake itself is, if it is one.
     pub(super) auth: Option<String>,
     /// The TCP stream, once the answer is out.
@@ -69,7 +71,8 @@ pub(super) async fn answer<A: Application>(
             Err(refused) => Err(refused),
         },
     };
-    let (mut response, next) = answered.unwrap_or_else(|refused| (handshake::refuse(refused), None));
+    let metrics = &server.shared.metrics;
+    let (mut response, next) = answered.unwrap_or_else(|refused| (handshake::refuse(metrics, refused), None));
     if next.is_none() {
         server.app.finish(&headers, &mut response);
     }
@@ -91,9 +94,10 @@ fn connect<A: Application>(
 ) -> Result<Answer<A>, Refused> {
     handshake::check_websocket(request)?;
     let permit = allow(server, request)?;
-    let auth = handshake::auth(wire, request);
+    let (auth, agent) = (handshake::auth(wire, request), Agent::of(request.headers()));
     let (response, stream) = handshake::switch(request)?;
-    Ok((response, Some(Next::Connection(Handshake { permit, wire, auth, stream }))))
+    server.shared.metrics.accepted();
+    Ok((response, Some(Next::Connection(Handshake { permit, wire, agent, auth, stream }))))
 }
 
 /// A handshake that opens a polling session.
@@ -104,7 +108,8 @@ fn open<A: Application>(
     request: &Request<Incoming>,
 ) -> Result<Answer<A>, Refused> {
     let permit = allow(server, request)?;
-    Ok((polling::open(server, wire, permit), None))
+    server.shared.metrics.accepted();
+    Ok((polling::open(server, wire, permit, Agent::of(request.headers())), None))
 }
 
 /// A request for a session that lives here, if it lives at all.
@@ -160,7 +165,7 @@ async fn pass<A: Application>(
         // What was passed to this node is not passed any further, or two that disagree would do so for ever.
         Some(url) if !peers::is_passed(request.headers()) => url,
         _ => {
-            METRICS.passed(Passed::Unknown);
+            server.shared.metrics.passed(Passed::Unknown);
             return Err(refused(request, Refusal::Session, UNKNOWN_SESSION));
         }
     };

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use service::metrics::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,6 @@ use super::conn::Conn;
 use super::drive::drive;
 use super::frame::{Item, Wire};
 use super::link::Link;
-use super::metrics::METRICS;
 use super::peers::Peers;
 use super::polling::{Claim, Sessions};
 use super::router::{self, Handshake, Next};
@@ -56,23 +56,33 @@ pub(super) struct Server<A: Application> {
     cut_off: CancellationToken,
 }
 
-/// Serves `listener` until `shutdown`, and then until all is drained or
-/// [`drain_timeout`](Config::drain_timeout) is over: requests that are being answered are answered, connections
-/// are closed with [`GOING_AWAY`](protocol::code::close::GOING_AWAY), and their clients reported as gone.
-pub async fn run<A: Application>(
+/// Serves `listener` until `shutdown`, and then until all is drained or [`drain_timeout`](Config::drain_timeout) is
+/// over: requests that are being answered are answered, connections are closed with
+/// [`GOING_AWAY`](protocol::code::close::GOING_AWAY), and their clients reported as gone. What happens is counted in
+/// `registry`, from the call on.
+pub fn run<A: Application>(
     listener: TcpListener,
     app: Arc<A>,
     config: Config,
+    registry: &Registry,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send + use<A> {
+    let shared = Arc::new(Shared::new(config, registry));
+    shared.export_backlog(registry);
+    serve_all(listener, app, shared, shutdown)
+}
+
+async fn serve_all<A: Application>(
+    listener: TcpListener,
+    app: Arc<A>,
+    shared: Arc<Shared>,
     shutdown: CancellationToken,
 ) {
-    // All metrics are there from the start, as zeros.
-    LazyLock::force(&METRICS);
-    let shared = Arc::new(Shared::new(config));
     let server = Arc::new(Server {
         app,
         shared: Arc::clone(&shared),
         sessions: Arc::new(Sessions::new(shared.config.upgrade_timeout)),
-        peers: Peers::new(&shared.config, shutdown.clone()),
+        peers: Peers::new(Arc::clone(&shared), shutdown.clone()),
         tasks: TaskTracker::new(),
         shutdown: shutdown.clone(),
         cut_off: CancellationToken::new(),
@@ -95,6 +105,7 @@ pub async fn run<A: Application>(
 
 /// Accepts connections for ever.
 async fn accept<A: Application>(listener: &TcpListener, server: &Arc<Server<A>>) {
+    let accept_errors = &server.shared.metrics.accept_errors;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -102,9 +113,9 @@ async fn accept<A: Application>(listener: &TcpListener, server: &Arc<Server<A>>)
                 let _ = stream.set_nodelay(true);
                 server.tasks.spawn(serve(stream, peer, Arc::clone(server)));
             }
-            Err(error) if is_peers_fault(&error) => METRICS.accept_errors.inc(),
+            Err(error) if is_peers_fault(&error) => accept_errors.increment(1),
             Err(error) => {
-                METRICS.accept_errors.inc();
+                accept_errors.increment(1);
                 tracing::warn!(%error, "cannot accept connections");
                 sleep(ACCEPT_BACKOFF).await;
             }
@@ -187,7 +198,7 @@ async fn begin<A: Application>(handshake: Handshake<A::Permit>, server: &Server<
     if matches!(handshake.wire, Wire::SocketIo | Wire::Engine) {
         conn.push(Item::open(&sid::session(server.app.node()), &[], &server.shared.config));
     }
-    let link = Link::new(Arc::clone(&conn), Arc::clone(&server.app), handshake.permit);
+    let link = Link::new(Arc::clone(&conn), Arc::clone(&server.app), handshake.permit, handshake.agent);
     link.begin();
     if let Some(auth) = handshake.auth
         && let Err(fault) = link.connect(&auth)

@@ -142,7 +142,13 @@ impl Socket {
 impl Socket {
     /// A client that has asked to be connected, on a connection without a task or a peer.
     pub(crate) fn detached(wire: Wire, config: super::Config) -> Option<Self> {
-        Conn::new(wire, Arc::new(super::wheel::Shared::new(config))).ask(None)
+        let registry = service::metrics::Registry::new();
+        Conn::new(wire, Arc::new(super::wheel::Shared::new(config, &registry))).ask(None)
+    }
+
+    /// How many of the frames that wait for it are timed.
+    pub(crate) fn timed(&self) -> usize {
+        self.conn.waiting(|item| item.stamp().is_measured())
     }
 
     /// The frames that wait for it, which are gone by that.

@@ -7,15 +7,18 @@
 //! nothing else is scanned.
 
 use std::mem;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use service::metrics::Registry;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::conn::Conn;
+use super::metrics::Metrics;
 
 /// How many ticks are in the ring.
 const SLOTS: u64 = 256;
@@ -29,6 +32,7 @@ pub(super) const NEVER: Millis = Millis::MAX;
 /// What all connections of one server share.
 pub(super) struct Shared {
     pub(super) config: Config,
+    pub(super) metrics: Metrics,
     pub(super) wheel: Wheel,
     /// Set once the server stops; a connection that comes to be later is closed at once.
     pub(super) stopping: AtomicBool,
@@ -38,15 +42,30 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config, registry: &Registry) -> Self {
         let wheel = Wheel::new(&config);
         Self {
             config,
+            metrics: Metrics::new(registry),
             wheel,
             stopping: AtomicBool::new(false),
             backlog: AtomicUsize::new(0),
             started: Instant::now(),
         }
+    }
+
+    /// Exports what all backlogs have together, and may have.
+    pub(super) fn export_backlog(self: &Arc<Self>, registry: &Registry) {
+        let limit = "How much clients that came back may have unread, all together";
+        registry
+            .gauge("linkup_gateway_backlog_limit_bytes", limit, &[])
+            .set(self.config.backlog_total as f64);
+        let shared = Arc::downgrade(self);
+        registry.collect(move |text| {
+            let bytes = shared.upgrade().map_or(0, |shared| shared.backlog.load(Ordering::Relaxed));
+            let help = "What clients that came back have not read yet";
+            text.gauge("linkup_gateway_backlog_bytes", help, &[], bytes as f64);
+        });
     }
 
     /// Takes so much of what all backlogs may have together; false if that is not there.
@@ -62,6 +81,11 @@ impl Shared {
 
     pub(super) fn now(&self) -> Millis {
         self.started.elapsed().as_millis() as Millis
+    }
+
+    /// The low bits of the microseconds since the server started, and never 0: for times of less than an hour.
+    pub(super) fn micros(&self) -> NonZeroU32 {
+        NonZeroU32::new(self.started.elapsed().as_micros() as u32).unwrap_or(NonZeroU32::MIN)
     }
 
     /// The same of a point in time that may lie ahead.
@@ -195,7 +219,7 @@ mod tests {
     fn what_is_out_of_the_reach_of_a_wheel_that_is_late_says_when_it_comes_up() {
         // Short times make a fine tick, of which the reach is less than the heartbeat's interval.
         let config = Config { ping_timeout: Duration::from_secs(5), ..Config::default() };
-        let shared = Arc::new(Shared::new(config));
+        let shared = Arc::new(Shared::new(config, &Registry::new()));
         let conn = Conn::new(Wire::Plain, Arc::clone(&shared));
         let wheel = &shared.wheel;
         let comes_up = wheel.insert(Arc::downgrade(&conn), 25_000);
@@ -206,7 +230,7 @@ mod tests {
 
     #[test]
     fn visits_come_when_due_and_never_early() {
-        let shared = Arc::new(Shared::new(Config::default()));
+        let shared = Arc::new(Shared::new(Config::default(), &Registry::new()));
         let wheel = &shared.wheel;
         assert_eq!(wheel.tick, 250);
         let conn = Conn::new(Wire::Plain, Arc::clone(&shared));
@@ -228,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_long_sleep_loses_nothing() {
-        let shared = Arc::new(Shared::new(Config::default()));
+        let shared = Arc::new(Shared::new(Config::default(), &Registry::new()));
         let conn = Conn::new(Wire::Plain, Arc::clone(&shared));
         for due in (0..60_000).step_by(250) {
             shared.wheel.insert(Arc::downgrade(&conn), due);

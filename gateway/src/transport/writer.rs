@@ -11,7 +11,7 @@ use tokio::net::tcp::WriteHalf;
 
 use super::conn::{Conn, Progress, Supply};
 use super::frame::Item;
-use super::metrics::METRICS;
+use super::metrics::Metrics;
 
 /// How many slices one write takes at most; each frame is two.
 const SLICES: usize = 128;
@@ -57,7 +57,7 @@ impl Writer {
                 Supply::Idle => return Ok(Flush::Done),
                 Supply::Attention => return Ok(Flush::Attention),
             }
-            progress = match self.poll_write(context, stream) {
+            progress = match self.poll_write(context, stream, &conn.shared.metrics) {
                 Poll::Ready(result) => result?,
                 Poll::Pending if conn.block(context) => return Ok(Flush::Attention),
                 Poll::Pending => return Ok(Flush::Blocked),
@@ -69,6 +69,7 @@ impl Writer {
         &mut self,
         context: &mut Context<'_>,
         stream: &mut WriteHalf<'_>,
+        metrics: &Metrics,
     ) -> Poll<io::Result<Progress>> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = self.fill(&mut slices);
@@ -76,8 +77,8 @@ impl Writer {
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
-        METRICS.bytes_sent.inc_by(written as u64);
-        Poll::Ready(Ok(Progress { any: true, cost: self.advance(written) }))
+        metrics.bytes_sent.increment(written as u64);
+        Poll::Ready(Ok(Progress { any: true, cost: self.advance(written, metrics) }))
     }
 
     /// Lays out the first frames of the batch, less what is written, and tells how many slices that took.
@@ -99,24 +100,25 @@ impl Writer {
     }
 
     /// Drops the frames that are written now, and tells what they cost.
-    fn advance(&mut self, written: usize) -> usize {
+    fn advance(&mut self, written: usize, metrics: &Metrics) -> usize {
         self.offset += written;
-        let (mut cost, mut frames) = (0, 0);
+        let (mut cost, mut finished) = (0, metrics.written());
         while let Some(first) = self.batch.front()
             && first.len() <= self.offset
         {
             self.offset -= first.len();
             cost += first.cost();
-            frames += 1;
+            finished.add(first);
             self.batch.pop_front();
         }
-        METRICS.frames_sent.inc_by(frames);
         cost
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use service::metrics::Registry;
+
     use super::super::Event;
     use super::super::frame::{To, Wire};
     use super::*;
@@ -127,6 +129,7 @@ mod tests {
     fn any_partial_write_continues_where_it_stopped() {
         let events: Vec<Event> =
             [0, 1, 130, 3].iter().map(|&n| Event::new(vec![b'a' + n as u8 % 26; n].into())).collect();
+        let metrics = Metrics::new(&Registry::new());
         let whole: Vec<u8> = events.iter().flat_map(|e| e.items(TO).0.parts().concat()).collect();
         for step in 1..whole.len() {
             let mut writer = Writer::default();
@@ -139,9 +142,10 @@ mod tests {
                 let bytes: Vec<u8> =
                     slices[..count].iter().flat_map(|s| s.iter().copied()).take(step).collect();
                 out.extend_from_slice(&bytes);
-                cost += writer.advance(bytes.len());
+                cost += writer.advance(bytes.len(), &metrics);
             }
             assert_eq!((out, cost, writer.offset), (whole.clone(), total, 0));
         }
+        assert_eq!(metrics.frames_sent.get(), (events.len() * (whole.len() - 1)) as u64);
     }
 }

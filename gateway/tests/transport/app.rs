@@ -9,6 +9,7 @@ use gateway::transport::{Application, Body, ClientEvent, Config, Event, Message,
 use hyper::body::Incoming;
 use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap, ORIGIN};
 use hyper::{Request, Response};
+use service::metrics::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -158,6 +159,7 @@ fn comma(args: &str) -> &'static str {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) app: Arc<App>,
+    pub(crate) registry: Registry,
     pub(crate) shutdown: CancellationToken,
     told: UnboundedReceiver<Told>,
     task: JoinHandle<()>,
@@ -183,8 +185,9 @@ impl Server {
             peers: Mutex::default(),
         });
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run(listener, Arc::clone(&app), config, shutdown.clone()));
-        Self { address, app, shutdown, told, task }
+        let registry = Registry::new();
+        let task = tokio::spawn(run(listener, Arc::clone(&app), config, &registry, shutdown.clone()));
+        Self { address, app, registry, shutdown, told, task }
     }
 
     /// What the application is told next.

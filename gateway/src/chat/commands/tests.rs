@@ -1,6 +1,5 @@
 use std::convert::Infallible;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,15 +14,17 @@ use protocol::recovery::Recovery;
 use protocol::token::Tokens;
 use serde_json::{Value, json};
 use service::client_address::TrustedProxies;
+use service::metrics::Registry;
 use service::throttle::Rate;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::super::{Gate, Rates};
+use super::super::{Arrival, Gate, Rates};
 use super::*;
 use crate::api_client::ApiClient;
 use crate::config::Limits;
 use crate::http::{Cors, Edge, Origins, Proxy};
+use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::transport::{Application as _, Config, Wire};
 
@@ -34,6 +35,7 @@ struct World {
     chat: Arc<Chat>,
     hub: mpsc::UnboundedReceiver<hub::Command>,
     api: Arc<Mutex<Vec<Command>>>,
+    registry: Registry,
 }
 
 /// Takes connects of the first generation and everything else.
@@ -70,18 +72,33 @@ async fn world(limits: Limits) -> World {
         }
     });
     let (nodes, tokens) = (Arc::new(Nodes::new(vec![url])), Tokens::new(&[7; 32]));
+    let registry = Registry::new();
+    let metrics = Arc::new(Metrics::new(&registry));
+    let proxy = Proxy::new(Arc::clone(&nodes), TrustedProxies::default(), Arc::clone(&metrics));
     let (sender, hub) = mpsc::unbounded_channel();
     let origins = Origins::new(Vec::new());
     let chat = Chat {
-        api: Arc::new(ApiClient::new(Arc::clone(&nodes), tokens.clone(), MINUTE)),
+        api: Arc::new(ApiClient::new(
+            Arc::clone(&nodes),
+            tokens.clone(),
+            MINUTE,
+            Arc::clone(&metrics),
+            &registry,
+        )),
         tokens,
         hub: sender,
-        edge: Edge { cors: Cors::new(origins.clone()), proxy: Proxy::new(nodes, TrustedProxies::default()) },
-        gate: Gate::new(origins, TrustedProxies::default(), &limits),
-        rates: Rates::new(&limits),
+        edge: Edge { cors: Cors::new(origins.clone()), proxy },
+        gate: Gate::new(origins, TrustedProxies::default(), &limits, Arc::clone(&metrics)),
+        rates: Rates::new(&limits, Arc::clone(&metrics)),
         node: None,
+        metrics,
     };
-    World { chat: Arc::new(chat), hub, api }
+    World { chat: Arc::new(chat), hub, api, registry }
+}
+
+/// A client that asks to be connected.
+fn arrival() -> Arc<Arrival> {
+    Arrival::new(&Metrics::new(&Registry::new()).connects)
 }
 
 /// A client that was let in.
@@ -89,7 +106,9 @@ fn client(user: Id) -> (Socket, Member) {
     let socket = Socket::detached(Wire::Plain, Config::default()).unwrap();
     assert!(socket.accept());
     socket.drain();
-    (socket, Member { user, admitted: Arc::new(AtomicBool::new(true)) })
+    let arrival = arrival();
+    assert!(arrival.admit());
+    (socket, Member { user, arrival })
 }
 
 impl World {
@@ -135,8 +154,8 @@ fn error(code: &str, message: &str) -> Value {
 #[tokio::test]
 async fn nothing_is_taken_from_a_client_that_is_not_let_in_yet() {
     let mut world = world(Limits::default()).await;
-    let client = client(Id::mint());
-    client.1.admitted.store(false, Ordering::Relaxed);
+    let (socket, member) = client(Id::mint());
+    let client = (socket, Member { arrival: arrival(), ..member });
     let payload = json!({ "conversationId": Id::mint(), "isTyping": true, "status": "away" });
     for name in ["message:send", "message:read", "conversation:typing", "user:status", "user:connect", "x"] {
         let answer = world.ask(&client, name, &payload).await;
@@ -268,7 +287,7 @@ async fn whoever_sends_too_much_at_once_is_refused() {
     let rate = Rate { count: 100, per: Duration::from_secs(60 * 60) };
     let world = world(Limits { command_rate_per_user: rate, ..Limits::default() }).await;
     let client = client(Id::mint());
-    let large = json!({ "conversationId": Id::mint(), "content": "x".repeat(60_000) });
+    let large = json!({ "conversationId": Id::mint(), "content": "x", "ignored": "x".repeat(60_000) });
     for _ in 0..3 {
         assert_eq!(world.ask(&client, "message:send", &large).await["ok"], true);
     }
@@ -276,4 +295,76 @@ async fn whoever_sends_too_much_at_once_is_refused() {
     assert_eq!(answer["error"]["code"], "too_many_requests", "{answer}");
     let typing = json!({ "conversationId": Id::mint(), "isTyping": true });
     assert_eq!(world.ask(&client, "conversation:typing", &typing).await["ok"], true);
+}
+
+fn counted(world: &World, name: &str, labels: &[(&str, &str)]) -> f64 {
+    world.registry.value(name, labels).unwrap_or_else(|| panic!("{name} {labels:?}"))
+}
+
+#[tokio::test]
+async fn commands_are_counted_by_whose_fault_it_is_and_a_message_by_how_long_it_waited() {
+    let rate = Rate { count: 4, per: Duration::from_secs(60 * 60) };
+    let world = world(Limits { command_rate_per_connection: rate, ..Limits::default() }).await;
+    let client = client(Id::mint());
+    let before = UnixMicros::now();
+    let message = json!({ "conversationId": Id::mint(), "content": "hi" });
+    assert_eq!(world.ask(&client, "message:send", &message).await["ok"], true);
+    assert_eq!(world.ask(&client, "message:send", &json!({})).await["ok"], false);
+    assert_eq!(world.ask(&client, "something", &json!({})).await["ok"], false);
+    Reply { socket: client.0.clone(), ack: None, kind: Kind::Send, metrics: Arc::clone(&world.chat.metrics) }
+        .fail(&ApiError::new(ErrorCode::Unavailable, "The service is unavailable"));
+    assert_eq!(world.heard(&client, 1).await[0][0], "error");
+    assert_eq!(world.ask(&client, "user:status", &json!({ "status": "away" })).await["ok"], true);
+    assert_eq!(world.ask(&client, "user:status", &json!({ "status": "away" })).await["ok"], false);
+    let commands = |command, result| {
+        counted(&world, "linkup_gateway_commands_total", &[("command", command), ("result", result)])
+    };
+    assert_eq!(
+        ["ok", "rejected", "failed", "refused"].map(|result| commands("send", result)),
+        [1., 1., 1., 0.]
+    );
+    assert_eq!(commands("unknown", "rejected"), 1.0);
+    assert_eq!((commands("status", "ok"), commands("status", "refused")), (1.0, 1.0));
+    assert_eq!(counted(&world, "linkup_gateway_refused_total", &[("policy", "connection_commands")]), 1.0);
+    assert_eq!(counted(&world, "linkup_gateway_events_total", &[("event", "error")]), 1.0);
+
+    let stage = [("stage", "gateway_queue")];
+    assert_eq!(counted(&world, "linkup_message_stage_seconds_count", &stage), 1.0);
+    assert_eq!(counted(&world, "linkup_gateway_api_batches_total", &[("result", "first_try")]), 1.0);
+    assert_eq!(counted(&world, "linkup_gateway_api_commands_total", &[("result", "first_try")]), 1.0);
+    assert_eq!(counted(&world, "linkup_gateway_api_call_seconds_count", &[]), 1.0);
+    assert_eq!(counted(&world, "linkup_batcher_batch_items_count", &[("batcher", "gateway_send")]), 1.0);
+    assert_eq!(counted(&world, "linkup_gateway_send_waiting_bytes", &[]), 0.0);
+    assert_eq!(counted(&world, "linkup_gateway_send_waiting_limit_bytes", &[]), 67_108_864.0);
+    assert_eq!(counted(&world, "linkup_gateway_hub_queue_commands", &[]), 1.0, "nobody takes it here");
+    let seen = world.api.lock().unwrap();
+    let [Command::Send { received: Some(received), .. }] = seen[..] else { panic!("{seen:?}") };
+    assert!((before..=UnixMicros::now()).contains(&received));
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_is_counted_by_why_and_once() {
+    let world = world(Limits::default()).await;
+    let connect = |generation, token: Option<&str>| {
+        let signed = world.chat.tokens.sign(Id::mint(), generation, MINUTE).unwrap();
+        let socket = Socket::detached(Wire::Plain, Config::default()).unwrap();
+        let auth = json!({ "token": token.unwrap_or(&signed) }).to_string();
+        let session = world.chat.connect(&socket, &auth);
+        (socket, session)
+    };
+    let (bad, unknown, left) = (connect(0, Some("x")), connect(1, None), connect(0, None));
+    let counts = || {
+        let outcomes = ["bad_token", "unknown_user", "gone", "admitted", "away"];
+        outcomes.map(|outcome| counted(&world, "linkup_gateway_connects_total", &[("outcome", outcome)]))
+    };
+    let told = async {
+        while counts()[1] < 1.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(MINUTE, told).await.unwrap();
+    for (socket, session) in [bad, unknown, left] {
+        world.chat.disconnect(&socket, session);
+    }
+    assert_eq!(counts(), [1.0, 1.0, 1.0, 0.0, 0.0]);
 }

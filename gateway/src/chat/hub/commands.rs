@@ -1,5 +1,6 @@
 //! What the application tells the hub.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use protocol::Id;
@@ -7,17 +8,17 @@ use protocol::bus::{Typing, Uplink};
 use protocol::code::{close, text};
 
 use super::members::Member;
-use super::{Command, Hub, Resume, metrics};
+use super::{Command, Hub, Resume};
 use crate::chat::presence::Change;
-use crate::metrics::{METRICS, Policy};
+use crate::metrics::Policy;
 use crate::transport::Socket;
 
 impl Hub {
     /// Does what the application says. Costs no more than a look at each socket of one user.
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::Open { socket, user, generation, resume, admitted } => {
-                self.open(user, Member::new(socket, generation, resume, admitted), resume);
+            Command::Open { socket, user, generation, resume, arrival } => {
+                self.open(user, Member::new(socket, generation, resume, arrival), resume);
             }
             Command::Vouched { socket, user } => {
                 if let Some(member) = self.member(user, socket) {
@@ -53,7 +54,7 @@ impl Hub {
 
     fn open(&mut self, user: Id, mut member: Member, resume: Option<Resume>) {
         if self.users.get(&user).is_some_and(|entry| member.is_older_than(entry.generation)) {
-            metrics::METRICS.dismissed_ended.inc();
+            self.metrics.hub.dismissed_ended.increment(1);
             return member.socket.dismiss(text::AUTHENTICATION_ERROR);
         }
         let session = resume.map(|resume| resume.recovery.session);
@@ -64,7 +65,7 @@ impl Hub {
         // The one that this one will replace does not count.
         let is_comeback = session.is_some_and(|session| earlier.iter().any(|earlier| earlier.is_of(session)));
         if earlier.len() - usize::from(is_comeback) >= self.settings.connections_per_user {
-            METRICS.refused(Policy::UserConnections);
+            self.metrics.refused(Policy::UserConnections);
             return member.socket.close(close::TOO_MANY, "too many connections of one user");
         }
         let entry = self.users.entry(user).or_default();
@@ -91,8 +92,9 @@ impl Hub {
 
     /// Closes the earlier connection of a client that has come back.
     fn replace(&mut self, user: Id, socket: u64) {
+        let metrics = Arc::clone(&self.metrics);
         self.remove(user, socket, |socket| {
-            metrics::METRICS.replaced.inc();
+            metrics.hub.replaced.increment(1);
             socket.close(close::REPLACED, "connected again");
         });
     }
@@ -122,7 +124,7 @@ impl Hub {
                 let earlier = earlier.iter().filter(|earlier| earlier.is_of(session));
                 replaced.extend(earlier.map(|earlier| earlier.socket.id()));
             }
-            member.admit(&self.settings.tokens, user, position);
+            member.admit(&self.settings.tokens, user, position, &self.metrics);
         }
         self.appraise(user);
         replaced.into_iter().for_each(|socket| self.replace(user, socket));

@@ -4,14 +4,15 @@
 //! forward, and an event at or before it is not given: that is why nothing is delivered twice, whatever is replayed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::command::Presence;
 use protocol::recovery::Recovery;
 use protocol::token::Tokens;
 use protocol::{Clock, Id};
 
-use super::{Resume, metrics::METRICS};
+use super::Resume;
+use crate::chat::Arrival;
+use crate::metrics::{Connected, Hub as HubMetrics, Metrics};
 use crate::transport::{Admission, Admitted, Event, Socket};
 
 /// An offset that lies further ahead than this, in seconds, is none of this database's: its client would be told nothing until
@@ -51,9 +52,21 @@ pub(super) struct Member {
     /// The session for recovery, from the beginning if it comes back, otherwise since it was admitted.
     pub(super) session: Option<Id>,
     /// `admitted`, for the application.
-    flag: Arc<AtomicBool>,
+    arrival: Arc<Arrival>,
     /// Of one that comes back and is not admitted yet. Always there while it is [`Stage::Resuming`].
     comeback: Option<Box<Comeback>>,
+}
+
+/// An event on its way to sockets.
+#[derive(Debug)]
+pub(super) struct Parcel<'a> {
+    pub(super) clock: Clock,
+    pub(super) event: &'a Event,
+    /// How long it is.
+    pub(super) bytes: usize,
+    /// How much may be kept for a socket that comes back.
+    pub(super) room: usize,
+    pub(super) metrics: &'a HubMetrics,
 }
 
 /// What waits for a socket that comes back to be admitted.
@@ -69,7 +82,7 @@ impl Member {
         socket: Socket,
         generation: i64,
         resume: Option<Resume>,
-        flag: Arc<AtomicBool>,
+        arrival: Arc<Arrival>,
     ) -> Self {
         let comeback = |recovery| Box::new(Comeback { recovery, missed: Vec::new(), bytes: 0 });
         Self {
@@ -82,7 +95,7 @@ impl Member {
             seen: resume.map_or(Clock::ZERO, |resume| resume.from),
             generation,
             session: resume.map(|resume| resume.recovery.session),
-            flag,
+            arrival,
             comeback: resume.map(|resume| comeback(resume.recovery)),
         }
     }
@@ -155,41 +168,36 @@ impl Member {
     }
 
     /// Takes an event that came as it should. True if it was sent.
-    pub(super) fn take(&mut self, clock: Clock, event: &Event, bytes: usize, room: usize) -> bool {
-        if self.stage != Stage::Live || clock <= self.seen {
-            return false;
-        }
-        self.advance(clock, event, bytes, room)
+    pub(super) fn take(&mut self, parcel: &Parcel<'_>) -> bool {
+        self.stage == Stage::Live && parcel.clock > self.seen && self.advance(parcel)
     }
 
     /// Takes an event from the replay that its request asked for. True if it was sent.
-    pub(super) fn catch_up(&mut self, clock: Clock, event: &Event, bytes: usize, room: usize) -> bool {
+    pub(super) fn catch_up(&mut self, parcel: &Parcel<'_>) -> bool {
         let is_owed = matches!(self.stage, Stage::Resuming | Stage::Interrupted);
-        if !is_owed || clock <= self.seen {
-            return false;
-        }
-        self.advance(clock, event, bytes, room)
+        is_owed && parcel.clock > self.seen && self.advance(parcel)
     }
 
-    fn advance(&mut self, clock: Clock, event: &Event, bytes: usize, room: usize) -> bool {
-        self.seen = clock;
+    fn advance(&mut self, parcel: &Parcel<'_>) -> bool {
+        self.seen = parcel.clock;
         if self.admitted {
-            self.socket.emit(event);
+            self.socket.emit(parcel.event);
             return true;
         }
         let Some(comeback) = &mut self.comeback else { return false };
-        comeback.bytes += bytes + KEPT_EVENT_BYTES;
-        if comeback.bytes > room {
-            self.give_up();
+        comeback.bytes += parcel.bytes + KEPT_EVENT_BYTES;
+        if comeback.bytes > parcel.room {
+            self.give_up(parcel.metrics);
         } else {
-            comeback.missed.push(event.clone());
+            // How long it will have waited for its client says nothing of the way that messages take.
+            comeback.missed.push(parcel.event.clone().untimed());
         }
         false
     }
 
     /// It cannot have everything that it missed, so it begins anew.
-    fn give_up(&mut self) {
-        METRICS.recoveries_failed.inc();
+    fn give_up(&mut self, metrics: &HubMetrics) {
+        metrics.recoveries_missed.increment(1);
         self.comeback = None;
         if self.stage != Stage::Live {
             self.stage = Stage::Fresh;
@@ -198,13 +206,13 @@ impl Member {
 
     /// Its registration is answered: from now on it gets every event after `live_from`. False if it has been let in and
     /// events may be missing: then it has to go.
-    pub(super) fn registered(&mut self, live_from: Clock, is_complete: bool) -> bool {
+    pub(super) fn registered(&mut self, live_from: Clock, is_complete: bool, metrics: &HubMetrics) -> bool {
         if self.admitted && !is_complete {
             return false;
         }
         let is_foreign = self.seen.time >> 32 > (live_from.time >> 32) + MAX_AHEAD_SECS;
         if self.comeback.is_some() && (!is_complete || is_foreign) {
-            self.give_up();
+            self.give_up(metrics);
         }
         self.go_live(live_from);
         true
@@ -218,41 +226,48 @@ impl Member {
     }
 
     /// Lets it in, and gives it what it missed. `position` is where the stream has come to, if that is certain.
-    pub(super) fn admit(&mut self, tokens: &Tokens, user: Id, position: Option<Clock>) {
+    pub(super) fn admit(&mut self, tokens: &Tokens, user: Id, position: Option<Clock>, metrics: &Metrics) {
         self.admitted = true;
         // First the flag: the client may send as soon as it reads that it is connected.
-        self.flag.store(true, Ordering::Relaxed);
-        if self.recover(tokens, user) {
-            return;
+        let is_to_be_counted = self.arrival.admit();
+        let outcome = self.recover(tokens, user, &metrics.hub);
+        let outcome = outcome.unwrap_or_else(|| self.begin(tokens, user, position));
+        match outcome {
+            _ if !is_to_be_counted => {}
+            Connected::Admitted | Connected::Recovered => self.arrival.admitted(&metrics.connects, outcome),
+            _ => metrics.connects.ended(outcome),
         }
+    }
+
+    /// Lets it in anew.
+    fn begin(&mut self, tokens: &Tokens, user: Id, position: Option<Clock>) -> Connected {
         // What came while it waited was there to be read before it was connected.
         self.seen = self.seen.max(position.unwrap_or(Clock::ZERO));
         let recovery = Recovery::begin(self.seen);
         self.session = Some(recovery.session);
         let pid = recovery.pid(tokens, user);
-        self.socket.admit(Admission { pid: pid.as_deref(), recovered: false });
+        let is_there = self.socket.admit(Admission { pid: pid.as_deref(), recovered: false });
+        if is_there { Connected::Admitted } else { Connected::Gone }
     }
 
-    /// Lets it in with what it missed. False if it does not come back, or too much waits for others who did.
-    fn recover(&mut self, tokens: &Tokens, user: Id) -> bool {
-        let Some(Comeback { recovery, missed, .. }) = self.comeback.take().map(|comeback| *comeback) else {
-            return false;
-        };
+    /// Lets it in with what it missed. `None` if it does not come back, or too much waits for others who did.
+    fn recover(&mut self, tokens: &Tokens, user: Id, metrics: &HubMetrics) -> Option<Connected> {
+        let Comeback { recovery, missed, .. } = *self.comeback.take()?;
         let pid = recovery.pid(tokens, user);
         let admission = Admission { pid: pid.as_deref(), recovered: true };
         match self.socket.admit_with(admission, &missed) {
             Admitted::Yes => {
-                METRICS.recoveries.inc();
-                METRICS.recovered_events.inc_by(missed.len() as u64);
+                metrics.recoveries.increment(1);
+                metrics.recovered_events.increment(missed.len() as u64);
+                Some(Connected::Recovered)
             }
             Admitted::NoRoom => {
-                METRICS.recoveries_failed.inc();
-                return false;
+                metrics.recoveries_missed.increment(1);
+                None
             }
             // Its end will be told.
-            Admitted::Gone => {}
+            Admitted::Gone => Some(Connected::Gone),
         }
-        true
     }
 }
 
@@ -291,6 +306,8 @@ impl User {
 
 #[cfg(test)]
 mod tests {
+    use service::metrics::Registry;
+
     use super::*;
     use crate::transport::{Config, Wire};
 
@@ -299,20 +316,34 @@ mod tests {
         let at = |time| Clock { time, change: 0, event: 0 };
         let (tokens, user) = (Tokens::new(&[7; 32]), Id::mint());
         for (backlog_total, recovered) in [(10_000, true), (100, false)] {
+            let registry = Registry::new();
+            let metrics = Metrics::new(&registry);
+            let event = Event::new("[\"missed\"]".into());
+            let parcel = |time, room| Parcel {
+                clock: at(time),
+                event: &event,
+                bytes: 10,
+                room,
+                metrics: &metrics.hub,
+            };
             let config = Config { backlog_total, ..Config::default() };
             let socket = Socket::detached(Wire::Plain, config).unwrap();
             let recovery = Recovery::begin(Clock::ZERO);
             let resume = Resume { recovery, from: Clock::ZERO };
-            let mut member = Member::new(socket.clone(), 0, Some(resume), Arc::default());
-            member.catch_up(at(1), &Event::new("[\"missed\"]".into()), 10, 10_000);
-            assert!(member.registered(at(2), true));
-            member.admit(&tokens, user, Some(at(2)));
+            let arrival = Arrival::new(&metrics.connects);
+            let mut member = Member::new(socket.clone(), 0, Some(resume), arrival);
+            member.catch_up(&parcel(1, 10_000));
+            assert!(member.registered(at(2), true, &metrics.hub));
+            member.admit(&tokens, user, Some(at(2)), &metrics);
             assert_eq!(member.is_of(recovery.session), recovered);
             let frames: Vec<_> =
                 socket.drain().iter().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
             assert_eq!(frames.len(), if recovered { 2 } else { 1 }, "{frames:?}");
             assert!(frames[0].contains(&format!("\"recovered\":{recovered}")), "{frames:?}");
-            assert!(member.is_admitted() && member.take(at(3), &Event::new("[\"next\"]".into()), 8, 0));
+            assert!(member.is_admitted() && member.take(&parcel(3, 0)));
+            let count = |outcome| registry.value("linkup_gateway_connects_total", &[("outcome", outcome)]);
+            let counted = if recovered { [0.0, 1.0] } else { [1.0, 0.0] };
+            assert_eq!(["admitted", "recovered"].map(count), counted.map(Some));
         }
     }
 

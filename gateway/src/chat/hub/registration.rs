@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::Hub;
 use super::members::Member;
-use crate::metrics::METRICS;
+use crate::metrics::Gap;
 
 /// The most users in one request. Each takes up to 45 bytes, and a bus takes a megabyte.
 const USERS_PER_REQUEST: usize = 12_000;
@@ -19,7 +19,7 @@ impl Hub {
     /// Tells the streamer who came and who left. Leaving goes first: a user who left and came back within one
     /// flush must end up registered.
     pub(super) fn flush(&mut self) {
-        METRICS.users.set(self.users.len() as i64);
+        self.metrics.hub.users.set(self.users.len() as f64);
         let joining = std::mem::take(&mut self.joining);
         let leaving = std::mem::take(&mut self.leaving);
         if !self.link.is_known() || self.link.due().is_some() {
@@ -67,11 +67,12 @@ impl Hub {
     }
 
     /// Notes that something was missed: until everybody is registered again, events reach nobody.
-    pub(super) fn interrupt(&mut self, reason: &str) {
+    pub(super) fn interrupt(&mut self, gap: Gap) {
         if !self.link.is_known() || !self.link.interrupt(Instant::now()) {
             return;
         }
-        info!(reason, users = self.users.len(), "all users have to be registered again");
+        self.metrics.hub.gap(gap);
+        info!(reason = gap.label(), users = self.users.len(), "all users have to be registered again");
         for entry in self.users.values_mut() {
             entry.members.iter_mut().for_each(|member| member.interrupt());
         }
@@ -83,7 +84,7 @@ impl Hub {
     /// long ago, and then nobody else is to suffer.
     pub(super) fn resync(&mut self) {
         let certain = self.link.begin_resync().unwrap_or(Clock::ZERO);
-        METRICS.resyncs.inc();
+        self.metrics.hub.resyncs.increment(1);
         self.joining.clear();
         self.leaving.clear();
         let mut registrants = Vec::with_capacity(self.users.len());
@@ -111,7 +112,7 @@ impl Hub {
             let mut lost = Vec::new();
             // The user may have left and come back: then a later request is to make the socket live.
             for member in entry.members.iter_mut().filter(|member| member.request == request) {
-                if !member.registered(live_from, is_complete) {
+                if !member.registered(live_from, is_complete, &self.metrics.hub) {
                     lost.push(member.socket.id());
                 }
             }

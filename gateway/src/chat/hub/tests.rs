@@ -3,9 +3,11 @@
 //! | module | holds |
 //! |---|---|
 //! | [`world`] | the hub without a network, its clients and its streamer |
+//! | [`counted`] | what is counted and timed |
 //! | [`replaced`] | which connections go because of another one |
 //! | [`random`] | whatever order things come in and whatever is lost, every client gets everything once and in order |
 
+mod counted;
 mod random;
 mod replaced;
 mod world;
@@ -19,6 +21,7 @@ use serde_json::json;
 use self::world::{Client, World, at};
 use super::Command;
 use crate::chat::presence::Change;
+use crate::metrics::Gap;
 
 #[test]
 fn a_socket_is_let_in_when_it_is_registered_and_vouched_for_and_gets_what_comes_from_then_on() {
@@ -190,7 +193,7 @@ fn what_a_resync_that_is_cut_short_has_replayed_is_not_asked_for_again() {
     let [ada, bob] = [Id::mint(), Id::mint()];
     let (mut adas, mut bobs) = (world.connect(ada, None), world.connect(bob, None));
     let [first, second, third] = [&[ada, bob][..], &[ada], &[bob]].map(|to| world.streamer.commit(to, None));
-    world.hub.interrupt("the bus was interrupted");
+    world.hub.interrupt(Gap::BusReconnected);
     world.streamer.read(3);
     world.deliver();
     world.hub.resync();

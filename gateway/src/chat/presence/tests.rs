@@ -1,12 +1,17 @@
 use serde_json::value::RawValue;
+use service::metrics::Registry;
 
 use super::*;
 
 const GRACE: Duration = Duration::from_secs(15);
 const SECOND: Duration = Duration::from_secs(1);
 
+fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new(&Registry::new()))
+}
+
 fn board(now: Instant) -> Board {
-    let mut board = Board::new(Id::mint(), GRACE, now);
+    let mut board = Board::new(Id::mint(), GRACE, now, metrics());
     assert_eq!(told(&mut board, now), [], "the first heartbeat");
     board
 }
@@ -188,7 +193,8 @@ async fn one_batch_of_a_lane_is_under_way_at_a_time_and_changes_gather_meanwhile
         batches.send((commands, answer)).unwrap();
         async move { answered.await.unwrap() }
     };
-    let task = tokio::spawn(run_lane(Id::mint(), Duration::ZERO, changes, call));
+    let board = Board::new(Id::mint(), Duration::ZERO, Instant::now(), metrics());
+    let task = tokio::spawn(run_lane(board, changes, call));
     let (first, answer) = calls.recv().await.unwrap();
     assert!(matches!(first[..], [Command::Alive { .. }]));
     let users = [Id::mint(), Id::mint()];

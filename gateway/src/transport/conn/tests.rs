@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::code::close;
+use service::metrics::Registry;
 
 use super::super::pulse::BACKLOG_TIMEOUT;
 use super::super::socket::Admitted;
@@ -8,7 +9,7 @@ use super::super::{Admission, Event, Message};
 use super::*;
 
 fn conn(wire: Wire, config: Config) -> Arc<Conn> {
-    Conn::new(wire, Arc::new(Shared::new(config)))
+    Conn::new(wire, Arc::new(Shared::new(config, &Registry::new())))
 }
 
 fn socketio() -> Arc<Conn> {
@@ -260,7 +261,7 @@ fn write(conn: &Conn, cost: usize) {
 #[test]
 fn what_clients_missed_has_a_limit_for_all_together_and_is_given_back_however_it_ends() {
     let config = Config { outbound_limit: 4_000, backlog_total: 15_000, ..Config::default() };
-    let shared = Arc::new(Shared::new(config));
+    let shared = Arc::new(Shared::new(config, &Registry::new()));
     let event = Event::new(vec![b' '; 1_000].into());
     let come_back = || {
         let conn = Conn::new(Wire::SocketIo, Arc::clone(&shared));
@@ -303,4 +304,21 @@ fn who_does_not_catch_up_in_time_is_closed_even_if_something_is_read() {
     let due = conn.shared.now() + BACKLOG_TIMEOUT;
     conn.visit(due);
     assert_eq!((conn.enter().0, queued(&conn)), (Phase::Closing, vec!["close 4508".to_owned()]));
+}
+
+#[test]
+fn the_first_pong_after_a_ping_is_timed_and_no_other() {
+    let config = Config { ping_interval: Duration::ZERO, ..Config::default() };
+    let conn = conn(Wire::Plain, config);
+    let count = || conn.shared.metrics.heartbeat.read().cumulative.last().copied();
+    conn.pong();
+    assert_eq!(count(), Some(0), "nobody asked");
+    conn.ask(None).unwrap().accept();
+    for pings in 1..=3 {
+        conn.look();
+        conn.touch();
+        conn.pong();
+        conn.pong();
+        assert_eq!(count(), Some(pings));
+    }
 }

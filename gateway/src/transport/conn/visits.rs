@@ -63,6 +63,7 @@ impl Conn {
                 match state.pulse.check(now, seen, &self.shared.config) {
                     Plan::Wait(next) => self.plan(&mut state, next),
                     Plan::Ping(next) => {
+                        state.pulse.pinged(self.shared.micros());
                         self.plan(&mut state, next);
                         self.enqueue(state, Item::ping(self.wire), &[]);
                     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::UnixMicros;
 
-use super::{Head, Item, To, Wire};
+use super::{Head, Item, Stamp, To, Wire};
 
 /// An event for any number of sockets, encoded once.
 ///
@@ -17,6 +18,7 @@ pub struct Event {
     socketio: Head,
     plain: Head,
     attached: Option<Arc<Attached>>,
+    stamp: Stamp,
 }
 
 #[derive(Debug)]
@@ -27,12 +29,15 @@ struct Attached {
 }
 
 impl Event {
+    /// See [`Event::timed_for_many`].
+    pub const MANY: u64 = Stamp::MANY;
+
     /// The event whose JSON array (`["name", …]`) is `json`. It must be valid JSON, which is not checked.
     #[must_use]
     pub fn new(json: Bytes) -> Self {
         let socketio = Head::text(b"42", json.len());
         let plain = Head::text(b"", json.len());
-        Self { json, socketio, plain, attached: None }
+        Self { json, socketio, plain, attached: None, stamp: Stamp::NONE }
     }
 
     /// The same with binary attachments, for which `{"_placeholder":true,"num":n}` stand in `json`. On other protocols
@@ -48,17 +53,39 @@ impl Event {
         event
     }
 
+    /// The same, timed: its first frame on each socket counts in `linkup_message_delivery_seconds` and in the stage
+    /// `socket` once it is written. The first server of all `received` what it tells of then, and this one when it
+    /// `arrived`.
+    #[must_use]
+    pub fn timed(mut self, received: UnixMicros, arrived: UnixMicros) -> Self {
+        self.stamp = Stamp::new(received, arrived);
+        self
+    }
+
+    /// The same on a socket that stands for [`Event::MANY`], itself included: it counts as often.
+    #[must_use]
+    pub fn timed_for_many(mut self, received: UnixMicros, arrived: UnixMicros) -> Self {
+        self.stamp = Stamp::new(received, arrived).for_many();
+        self
+    }
+
+    /// The same, not timed: for what is kept, because its client is not there.
+    #[must_use]
+    pub fn untimed(mut self) -> Self {
+        self.stamp = Stamp::NONE;
+        self
+    }
+
     /// The frame of the event, and those that must come right behind it.
     pub(in super::super) fn items(&self, to: To<'_>) -> (Item, &[Item]) {
-        let item = match (to.wire, &self.attached) {
+        let mut item = match (to.wire, &self.attached) {
             (Wire::SocketIo, Some(attached)) if to.namespace.is_empty() => attached.packet.clone(),
-            (Wire::SocketIo, None) if to.namespace.is_empty() => {
-                Item { head: self.socketio, body: self.json.clone() }
-            }
+            (Wire::SocketIo, None) if to.namespace.is_empty() => Item::new(self.socketio, self.json.clone()),
             (Wire::SocketIo, _) => return self.build(to.namespace, None),
             (Wire::Engine, _) => Item::text(b"4", self.json.clone()),
-            (Wire::Plain | Wire::Raw, _) => Item { head: self.plain, body: self.json.clone() },
+            (Wire::Plain | Wire::Raw, _) => Item::new(self.plain, self.json.clone()),
         };
+        item.stamp = self.stamp;
         (item, self.frames(to.wire))
     }
 
@@ -73,7 +100,9 @@ impl Event {
     fn build(&self, namespace: &str, id: Option<u64>) -> (Item, &[Item]) {
         let frames = self.frames(Wire::SocketIo);
         let kind = if frames.is_empty() { b"42" } else { b"45" };
-        (Item::text(kind, body(namespace, frames.len(), id, &self.json)), frames)
+        let mut item = Item::text(kind, body(namespace, frames.len(), id, &self.json));
+        item.stamp = self.stamp;
+        (item, frames)
     }
 
     fn frames(&self, wire: Wire) -> &[Item] {
@@ -134,5 +163,23 @@ mod tests {
         assert_eq!(&bytes(&event.asking(MAIN, 3).0)[2..], b"452-3[\"a\"]");
         let (item, frames) = event.items(to(Wire::Plain));
         assert_eq!((&bytes(&item)[2..], frames.len()), (&b"[\"a\"]"[..], 0));
+    }
+
+    #[test]
+    fn a_stamp_is_on_every_form_of_an_event_and_on_no_attachment() {
+        let now = UnixMicros::now();
+        let plain = Event::new(Bytes::from_static(b"[1]")).timed(now, now);
+        let attached =
+            Event::with_attachments(Bytes::from_static(b"[1]"), vec![Bytes::new()]).timed(now, now);
+        for event in [plain, attached] {
+            for to in [MAIN, CUSTOM, to(Wire::Plain), to(Wire::Engine)] {
+                let is_measured = |(item, rest): (Item, &[Item])| {
+                    assert!(rest.iter().all(|item| !item.stamp().is_measured()));
+                    item.stamp().is_measured()
+                };
+                assert!(is_measured(event.items(to)) && is_measured(event.asking(to, 7)), "{to:?}");
+                assert!(!is_measured(event.clone().untimed().items(to)), "{to:?}");
+            }
+        }
     }
 }

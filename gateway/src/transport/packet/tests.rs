@@ -66,8 +66,8 @@ fn well_formed_packets() {
         assert_eq!(decode(text), Ok(packet), "{text}");
     }
     assert_eq!(Engine::decode("1"), Ok(Engine::Close));
-    assert_eq!(Engine::decode("3"), Ok(Engine::Alive));
-    assert_eq!(Engine::decode("6"), Ok(Engine::Alive));
+    assert_eq!(Engine::decode("3"), Ok(Engine::Pong));
+    assert_eq!(Engine::decode("6"), Ok(Engine::Noop));
 }
 
 const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;

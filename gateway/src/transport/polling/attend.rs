@@ -17,7 +17,7 @@ use super::super::conn::{Conn, Phase, Progress, Supply};
 use super::super::fault::Fault;
 use super::super::frame::{Item, Polled};
 use super::super::link::Link;
-use super::super::metrics::{METRICS, Why};
+use super::super::metrics::Why;
 use super::desk::{CLOSE, Desk, Handover, NOOP, Posted, Request};
 use super::payload::{self, Received};
 use super::{Seat, Session};
@@ -136,7 +136,7 @@ impl Work {
     fn packet<A: Application>(&self, post: &mut Post, link: &Link<A>) -> Result<bool, Fault<'static>> {
         let rest = post.body.get(post.position..).unwrap_or_default();
         let Some((packet, next)) = payload::next(rest) else { return Err(Fault::protocol("bad payload")) };
-        METRICS.frames_received.inc();
+        link.conn.shared.metrics.frames_received.increment(1);
         link.conn.touch();
         match packet {
             Received::Text(text) => link.engine_packet(text)?,

@@ -18,7 +18,8 @@ use super::super::conn::Progress;
 use super::super::fault::Fault;
 use super::super::frame::Item;
 use super::super::link::Link;
-use super::super::metrics::{METRICS, Why};
+use super::super::metrics::Why;
+use super::super::wheel::Shared;
 use super::{Session, payload};
 
 mod claim;
@@ -183,7 +184,7 @@ impl<A: Application> Desk<A> {
     }
 
     /// What the poll gets, if it gets something now; an error if there is no session.
-    fn take(&mut self, limit: usize) -> Option<Result<Bytes, ()>> {
+    fn take(&mut self, shared: &Shared) -> Option<Result<Bytes, ()>> {
         let poll = self.poll.as_mut()?;
         if let Some(answer) = poll.answer.take() {
             return Some(Ok(answer));
@@ -192,17 +193,18 @@ impl<A: Application> Desk<A> {
             return Some(Err(()));
         }
         let any = !self.batch.is_empty() || self.last.is_some();
-        (poll.ready && any).then(|| Ok(self.fill(limit)))
+        (poll.ready && any).then(|| Ok(self.fill(shared)))
     }
 
     /// Takes as many packets as fit into one answer, and at least one.
-    fn fill(&mut self, limit: usize) -> Bytes {
-        let mut answer = Vec::new();
+    fn fill(&mut self, shared: &Shared) -> Bytes {
+        let (mut answer, limit) = (Vec::new(), shared.config.max_payload);
+        let mut finished = shared.metrics.written();
         while let Some(item) = self.batch.front()
             && (answer.is_empty() || answer.len() + payload::length(item) <= limit)
         {
             payload::append(&mut answer, item);
-            METRICS.frames_sent.inc();
+            finished.add(item);
             self.progress.any = true;
             self.progress.cost += item.cost();
             self.batch.pop_front();
@@ -267,11 +269,10 @@ impl<A: Application> Polling<A> {
 
     /// Waits for what there is to be sent. What is returned counts as sent.
     pub(super) async fn answer(mut self) -> Result<Bytes, ()> {
-        let limit = self.0.as_ref().map_or(0, |session| session.conn.shared.config.max_payload);
         poll_fn(|context| {
             let Some(session) = &self.0 else { return Poll::Ready(Err(())) };
             let mut desk = session.desk();
-            match desk.take(limit) {
+            match desk.take(&session.conn.shared) {
                 Some(answer) => {
                     desk.poll = None;
                     wake(&mut desk.task);

@@ -11,12 +11,13 @@ use hyper::{Request, Response, StatusCode};
 use service::leftover;
 use tokio::time::timeout;
 
+use super::super::agent::Agent;
 use super::super::conn::Conn;
 use super::super::fault::Fault;
 use super::super::frame::{Item, Wire};
 use super::super::handshake::{self, BAD_REQUEST, UNKNOWN_SESSION, error as status};
 use super::super::link::Link;
-use super::super::metrics::{METRICS, Why};
+use super::super::metrics::Why;
 use super::super::server::Server;
 use super::super::{Application, Body, body, sid};
 use super::attend::attend;
@@ -32,12 +33,13 @@ pub(in super::super) fn open<A: Application>(
     server: &Server<A>,
     wire: Wire,
     permit: A::Permit,
+    agent: Agent,
 ) -> Response<Body> {
     let sid = sid::session(server.app.node());
     let mut packet = Vec::new();
     payload::append(&mut packet, &Item::open(&sid, &["websocket"], &server.shared.config));
     let conn = Conn::new(wire, Arc::clone(&server.shared));
-    let link = Link::new(Arc::clone(&conn), Arc::clone(&server.app), permit);
+    let link = Link::new(Arc::clone(&conn), Arc::clone(&server.app), permit, agent);
     let session = Session::new(sid.into(), Arc::clone(&conn));
     let seat = Seat::take(&server.sessions, &session);
     conn.register();
@@ -56,8 +58,9 @@ pub(in super::super) async fn poll<A: Application>(session: &Arc<Session<A>>) ->
         Err(Unfit::Busy) => return handshake::engine_error(BAD_REQUEST),
     };
     let Ok(answer) = answer else { return handshake::engine_error(UNKNOWN_SESSION) };
-    METRICS.polls.inc();
-    METRICS.bytes_sent.inc_by(answer.len() as u64);
+    let metrics = &session.conn.shared.metrics;
+    metrics.polls.increment(1);
+    metrics.bytes_sent.increment(answer.len() as u64);
     text(answer)
 }
 
@@ -94,7 +97,7 @@ pub(in super::super) async fn post<A: Application>(
             return status(StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long");
         }
     };
-    METRICS.bytes_received.inc_by(body.len() as u64);
+    session.conn.shared.metrics.bytes_received.increment(body.len() as u64);
     match posting.deliver(body).await {
         Ok(true) => {
             let mut response = Response::new(super::super::body("ok"));

@@ -7,6 +7,7 @@ use protocol::{Clock, Id};
 use rustc_hash::FxHashMap;
 
 use super::world::{Client, World};
+use crate::metrics::Gap;
 
 /// Numbers that look random and are the same in every run (xorshift).
 struct Dice(u64);
@@ -98,7 +99,7 @@ impl Trial {
                     self.world.hub.flush();
                     drop(self.world.uplinks.try_recv());
                 }
-                2 => self.world.hub.interrupt("the bus was interrupted"),
+                2 => self.world.hub.interrupt(Gap::BusReconnected),
                 _ => self.world.hub.tick(Instant::now() + Duration::from_secs(100)),
             },
             37 => {

@@ -3,19 +3,22 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use protocol::bus::{Content, Delivery, Downlink, Envelope, Registrant, Uplink};
 use protocol::recovery::Recovery;
 use protocol::token::Tokens;
-use protocol::{Clock, Id, event};
+use protocol::{Clock, Id, UnixMicros, event};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
+use service::metrics::Registry;
 use tokio::sync::mpsc;
 
 use super::super::{Command, Hub, Resume, Settings};
+use crate::chat::Arrival;
 use crate::chat::presence::Change;
+use crate::health::Heard;
+use crate::metrics::Metrics;
 use crate::transport::{Config, Socket, Wire};
 
 pub(super) fn at(time: u64) -> Clock {
@@ -30,6 +33,7 @@ pub(super) struct World {
     /// What the hub said and the streamer has not heard.
     pub(super) uplinks: mpsc::Receiver<Uplink>,
     pub(super) tokens: Tokens,
+    pub(super) registry: Registry,
 }
 
 impl World {
@@ -47,8 +51,10 @@ impl World {
             connections_per_user,
             outbound_limit,
         };
-        let hub = Hub::new(Id::mint(), settings, sender, presence);
-        let mut world = Self { hub, streamer: Streamer::new(), changes, uplinks, tokens };
+        let registry = Registry::new();
+        let metrics = Arc::new(Metrics::new(&registry));
+        let hub = Hub::new(Id::mint(), settings, sender, presence, metrics, Heard::new());
+        let mut world = Self { hub, streamer: Streamer::new(), changes, uplinks, tokens, registry };
         world.streamer.beat();
         world.settle();
         world
@@ -61,16 +67,16 @@ impl World {
             let recovery = Recovery::of(&self.tokens, user, client.pid.as_ref()?)?;
             Some(Resume { recovery, from: recovery.replay_from(client.offset) })
         });
-        let admitted = Arc::<AtomicBool>::default();
+        let arrival = Arrival::new(&self.hub.metrics.connects);
         self.hub.command(Command::Open {
             socket: socket.clone(),
             user,
             generation,
             resume,
-            admitted: Arc::clone(&admitted),
+            arrival: Arc::clone(&arrival),
         });
         let (pid, offset) = came_from.map_or((None, None), |client| (client.pid.clone(), client.offset));
-        Client { socket, user, generation, admitted, pid, offset, ..Client::default() }
+        Client::new(socket, user, generation, arrival, pid, offset)
     }
 
     pub(super) fn vouch(&mut self, client: &Client) {
@@ -182,7 +188,8 @@ impl Streamer {
         let content = content.unwrap_or_else(|| {
             Content::Event(event::encode("something", &recipients.len(), Some(clock)).unwrap())
         });
-        self.history.push(Envelope { clock, recipients: recipients.to_vec(), content });
+        let received = Some(UnixMicros::now());
+        self.history.push(Envelope { clock, recipients: recipients.to_vec(), content, received });
         clock
     }
 
@@ -218,7 +225,12 @@ impl Streamer {
     pub(super) fn send(&mut self, body: Downlink) {
         if self.knows {
             self.counter += 1;
-            self.line.push_back(Delivery { term: self.term, counter: self.counter, body });
+            self.line.push_back(Delivery {
+                term: self.term,
+                counter: self.counter,
+                sent: UnixMicros::now(),
+                body,
+            });
         }
     }
 
@@ -291,7 +303,7 @@ pub(super) struct Client {
     pub(super) socket: Socket,
     pub(super) user: Id,
     pub(super) generation: i64,
-    pub(super) admitted: Arc<AtomicBool>,
+    pub(super) arrival: Arc<Arrival>,
     pub(super) pid: Option<String>,
     pub(super) offset: Option<Clock>,
     /// Whether it was told to have been recovered; `None` before it is connected.
@@ -302,24 +314,19 @@ pub(super) struct Client {
     pub(super) closed: Option<u16>,
 }
 
-impl Default for Client {
-    fn default() -> Self {
-        Self {
-            socket: Socket::detached(Wire::Plain, Config::default()).unwrap(),
-            user: Id::mint(),
-            generation: 0,
-            admitted: Arc::default(),
-            pid: None,
-            offset: None,
-            recovered: None,
-            got: Vec::new(),
-            others: Vec::new(),
-            closed: None,
-        }
-    }
-}
-
 impl Client {
+    fn new(
+        socket: Socket,
+        user: Id,
+        generation: i64,
+        arrival: Arc<Arrival>,
+        pid: Option<String>,
+        offset: Option<Clock>,
+    ) -> Self {
+        let (got, others) = (Vec::new(), Vec::new());
+        Self { socket, user, generation, arrival, pid, offset, recovered: None, got, others, closed: None }
+    }
+
     /// Reads what was sent, and holds that it may be sent.
     pub(super) fn read(&mut self) {
         for frame in self.socket.drain() {
@@ -334,7 +341,7 @@ impl Client {
             match event[0].as_str().unwrap() {
                 "connect" => {
                     assert_eq!(self.recovered, None, "once");
-                    assert!(self.admitted.load(Ordering::Relaxed));
+                    assert!(self.arrival.is_admitted());
                     let pid = event[1]["pid"].as_str().unwrap().to_owned();
                     let recovered = event[1]["recovered"].as_bool().unwrap();
                     assert!(!recovered || self.pid.as_ref() == Some(&pid));

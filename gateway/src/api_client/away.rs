@@ -1,0 +1,59 @@
+//! Whether the api, or the database behind it, is away.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Two signs of it. Either is enough.
+#[derive(Debug, Default)]
+pub(crate) struct Away {
+    /// No node said that it can commit when all were last asked.
+    unready: AtomicBool,
+    /// The last batch that tells found that the service is unavailable. A database that answers and cannot write shows only
+    /// here.
+    failing: AtomicBool,
+}
+
+impl Away {
+    /// What came of asking all nodes. The end of a fault that was seen there ends the other sign too, which would need a batch
+    /// for that.
+    pub(super) fn asked(&self, is_ready: bool) {
+        if self.unready.swap(!is_ready, Ordering::Relaxed) && is_ready {
+            self.failing.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// What came of a batch.
+    pub(super) fn answered(&self, is_failing: bool) {
+        self.failing.store(is_failing, Ordering::Relaxed);
+    }
+
+    /// Whether nobody should be let in now.
+    pub(crate) fn is_away(&self) -> bool {
+        self.unready.load(Ordering::Relaxed) || self.failing.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_sign_is_enough_and_a_batch_that_succeeds_ends_its_own() {
+        let away = Away::default();
+        away.asked(true);
+        assert!(!away.is_away());
+        away.answered(true);
+        away.asked(true);
+        assert!(away.is_away(), "the nodes say that they can commit, and cannot");
+        away.answered(false);
+        assert!(!away.is_away());
+    }
+
+    #[test]
+    fn the_end_of_an_outage_that_the_nodes_saw_needs_no_batch() {
+        let away = Away::default();
+        away.asked(false);
+        away.answered(true);
+        away.asked(true);
+        assert!(!away.is_away());
+    }
+}

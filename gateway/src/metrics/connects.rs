@@ -1,0 +1,68 @@
+//! Clients that ask to be connected.
+
+use std::time::{Duration, Instant};
+
+use service::metrics::{Counter, Histogram, Registry};
+
+/// The handles.
+#[derive(Debug)]
+pub(crate) struct Connects {
+    outcomes: [Counter; Connected::LABELS.len()],
+    seconds: Histogram,
+    /// What times are told by.
+    started: Instant,
+}
+
+/// What became of a client that asked to be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connected {
+    Admitted,
+    /// It was given what it had missed.
+    Recovered,
+    BadToken,
+    UnknownUser,
+    /// The api could not be asked.
+    Away,
+    /// It left before, or was closed for another reason.
+    Gone,
+}
+
+impl Connected {
+    const LABELS: [&'static str; 6] = ["admitted", "recovered", "bad_token", "unknown_user", "away", "gone"];
+}
+
+impl Connects {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            outcomes: registry.counters(
+                "linkup_gateway_connects_total",
+                "Sockets that asked to be connected",
+                "outcome",
+                Connected::LABELS,
+            ),
+            seconds: registry.histogram(
+                "linkup_gateway_connect_seconds",
+                "From asking to be connected to being admitted",
+                &[],
+            ),
+            started: Instant::now(),
+        }
+    }
+
+    /// Now, in microseconds, of which the low bits are enough: nobody waits for an hour.
+    pub(crate) fn micros(&self) -> u32 {
+        self.started.elapsed().as_micros() as u32
+    }
+
+    /// Counts a client.
+    pub(crate) fn ended(&self, outcome: Connected) {
+        self.outcomes[outcome as usize].increment(1);
+    }
+
+    /// Counts a client that was let in, and had asked at `asked`.
+    pub(crate) fn admitted(&self, outcome: Connected, asked: u32) {
+        self.ended(outcome);
+        let waited = Duration::from_micros(self.micros().wrapping_sub(asked).into());
+        self.seconds.record(waited.as_secs_f64());
+    }
+}
