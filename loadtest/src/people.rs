@@ -70,7 +70,8 @@ fn read(path: &Path) -> Result<Vec<Seeded>, Error> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(n, line)| {
-            serde_json::from_str(line).map_err(|error| seed_error(path, format!("line {}: {error}", n + 1)))
+            protocol::json::read(line.as_bytes())
+                .map_err(|error| seed_error(path, format!("line {}: {error}", n + 1)))
         })
         .collect()
 }

@@ -85,7 +85,7 @@ impl Rest {
             let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
             return Err(error(format!("{status}: {text}")));
         }
-        serde_json::from_slice(&body).map_err(|e| error(format!("unreadable answer: {e}")))
+        protocol::json::read(&body).map_err(|e| error(format!("unreadable answer: {e}")))
     }
 }
 
