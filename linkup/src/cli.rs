@@ -11,10 +11,11 @@ Settings come from the environment; the most important:
   JWT_SECRET       signs tokens, at least 32 bytes (default: made once, kept in the data directory)
   PORT             the public port (default 5000, api 5002; 0 takes any free one)
   LISTEN_ADDR      the address to listen on (default 0.0.0.0, api 127.0.0.1)
-  ADMIN_PORT       /metrics, /livez and /readyz (default 5001, api 5003, streamer 5004)
+  ADMIN_PORT       /metrics, /livez and /readyz (default 5001, api 5003, streamer 5004, probe 5005)
   ADMIN_ADDR       the address for those (default 127.0.0.1)
   NATS_URL         the bus between processes (default: none is needed in one process)
   API_URLS         for `linkup gateway`: the api processes, separated by commas
+  PROBE_URL        the public address, through the balancer; set for the launcher, it probes as well
   LINKUP_CACHE_DIR where a fetched MongoDB is kept (default ~/.cache/linkup)
   LOG              what is logged, such as info or debug";
 
@@ -42,6 +43,8 @@ pub enum Command {
     Streamer,
     /// Run the gateway alone; needs NATS_URL, API_URLS and JWT_SECRET.
     Gateway,
+    /// Exchange messages through the public address and measure it; needs PROBE_URL and JWT_SECRET.
+    Probe,
     /// Write users, conversations and their tokens straight into the database.
     Seed(Seed),
 }

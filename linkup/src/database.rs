@@ -6,6 +6,8 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ClientOptions, ServerAddress};
 use service::config::Env;
+use service::metrics::Registry;
+use store::status::Status;
 use store::{Store, StoreError};
 use tracing::warn;
 
@@ -13,6 +15,7 @@ use crate::console::Console;
 use crate::data_dir::{DataDir, PublishedUri};
 use crate::error::LaunchError;
 use crate::mongod::{self, MIN_CACHE_GB, Mongod, MongodError, Options};
+use crate::parts::Parts;
 
 /// The variable with the address of a replica set to use instead of our own.
 pub const MONGODB_URI: &str = "MONGODB_URI";
@@ -89,15 +92,20 @@ pub fn cache_gb(env: &mut Env) -> f64 {
     cache
 }
 
-/// Connects to the replica set at `uri`, trying for some seconds.
+/// Connects to the replica set at `uri`, trying for some seconds. `client` names the connections in `linkup_mongodb_*`.
 ///
 /// # Errors
 ///
 /// When it does not answer, or is no replica set; the error says what to do.
-pub async fn connect(uri: &str, app_name: &str) -> Result<Store, LaunchError> {
+pub async fn connect(
+    uri: &str,
+    app_name: &str,
+    client: &'static str,
+    registry: &Registry,
+) -> Result<Store, LaunchError> {
     let deadline = Instant::now() + CONNECT_DEADLINE;
     loop {
-        match Store::connect(uri, app_name).await {
+        match Store::connect(uri, app_name, client, registry).await {
             Ok(store) => return Ok(store),
             Err(error @ StoreError::NoAnswer { .. }) => {
                 if let Some(explained) = diagnose(uri).await {
@@ -112,6 +120,16 @@ pub async fn connect(uri: &str, app_name: &str) -> Result<Store, LaunchError> {
         }
         tokio::time::sleep(CONNECT_PAUSE).await;
     }
+}
+
+/// Starts to ask MongoDB how it is, once for each process.
+pub fn watch(parts: &mut Parts, store: &Store, registry: &Registry) -> Status {
+    let status = Status::new(registry);
+    let (store, watched) = (store.clone(), status.clone());
+    parts.start("watch on MongoDB", |shutdown| async move {
+        store::status::watch(&store, &watched, &shutdown).await;
+    });
+    status
 }
 
 /// Closes the connections of `store`. The driver waits for whatever still uses them, and a server that has

@@ -6,24 +6,31 @@ use std::time::{Duration, Instant};
 
 use bus::{Bus, InProcess, Nats};
 use gateway::config::API_URLS;
-use service::admin::{self, Part, Readiness};
+use service::admin;
 use service::config::Env;
+use service::health::Health;
+use service::monitoring::Monitoring;
 use service::shutdown::Shutdown;
 use store::Store;
 use store::bson::{Document, doc};
 use store::lease::LEASES;
 use tokio::net::TcpListener;
+use tracing::warn;
 
 use crate::console::{print, say};
 use crate::data_dir::DataDir;
 use crate::database::{self, MONGODB_URI, OwnMongod};
 use crate::error::LaunchError;
 use crate::parts::Parts;
+use crate::probe::config::PROBE_URL;
+use crate::probe::{self, ProbeMetrics};
 use crate::secret::{self, JWT_SECRET, Secret};
 use crate::settings::{self, Addresses, GATEWAY, NATS_URL};
 
-/// How long the parts may take to become ready once MongoDB is there.
+/// How long the parts may take to begin to serve once MongoDB is there.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
+/// How often it is said what is still missing.
+const WAITING_INTERVAL: Duration = Duration::from_secs(10);
 const READY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What it takes to start, read and checked before anything is started.
@@ -32,9 +39,13 @@ struct Settings {
     mongodb_uri: Option<String>,
     cache_gb: f64,
     nats_url: Option<String>,
+    /// Whether metrics are turned off.
+    silent: bool,
     api: api::Config,
     streamer: streamer::Config,
     gateway: gateway::Config,
+    /// Where somebody asks for it.
+    probe: Option<probe::Config>,
 }
 
 /// Open ports.
@@ -95,16 +106,23 @@ async fn start(data_dir: &Path, mut env: Env) -> Result<Running, LaunchError> {
     // Without a directory there is a URI, and the other way round.
     let uri =
         settings.mongodb_uri.clone().or_else(|| mongod.as_ref().map(OwnMongod::uri)).unwrap_or_default();
-    let stores =
-        [database::connect(&uri, "linkup-api").await?, database::connect(&uri, "linkup-streamer").await?];
+    let monitoring = Monitoring::of_process("all", settings.silent);
+    let registry = &monitoring.registry;
+    let stores = [
+        database::connect(&uri, "linkup-api", "api", registry).await?,
+        database::connect(&uri, "linkup-streamer", "streamer", registry).await?,
+    ];
     stores[0].prepare().await?;
     if mongod.is_some() {
         free_lease(&stores[0]).await?;
     }
     let banner = banner(&listeners, mongod.as_ref(), settings.nats_url.is_some())?;
     let parts = match settings.nats_url.clone() {
-        Some(url) => start_parts(Nats::connect(&url).await?, settings, &stores, listeners).await?,
-        None => start_parts(InProcess::new(), settings, &stores, listeners).await?,
+        Some(url) => {
+            let bus = Nats::connect(&url, registry).await?;
+            start_parts(bus, settings, &stores, listeners, &monitoring).await?
+        }
+        None => start_parts(InProcess::new(registry), settings, &stores, listeners, &monitoring).await?,
     };
     banner.iter().for_each(|line| print(line));
     Ok(Running { parts, stores: stores.into(), mongod, _dir: dir })
@@ -118,9 +136,11 @@ impl Settings {
             mongodb_uri: env.text(MONGODB_URI),
             cache_gb: database::cache_gb(&mut env),
             nats_url: env.text(NATS_URL),
+            silent: settings::are_metrics_off(&mut env),
             api: api::Config::from_env(&mut env),
             streamer: streamer::Config::from_env(&mut env),
             gateway: gateway::Config::from_env(&mut env),
+            probe: env.text(PROBE_URL).is_some().then(|| probe::Config::from_env(&mut env)),
         };
         settings::finish(env)?;
         Ok(settings)
@@ -133,53 +153,86 @@ async fn start_parts<B: Bus>(
     settings: Settings,
     [api_store, streamer_store]: &[Store; 2],
     listeners: Listeners,
+    monitoring: &Monitoring,
 ) -> Result<Parts, LaunchError> {
-    let (mut parts, readiness) = (Parts::default(), Readiness::default());
+    let (mut parts, watched) = (Parts::default(), || monitoring.clone());
     // Each relies on those before it: the gateway drains while it still has somebody to pass its commands on
     // to, and the operators' endpoint tells about all to the end.
-    parts.start("admin endpoint", |shutdown| admin::run(listeners.admin, readiness.clone(), shutdown));
-    let (streamer_bus, ready) = (bus.clone(), readiness.part("streamer"));
+    parts.start("admin endpoint", |shutdown| admin::run(listeners.admin, watched(), shutdown));
+    let (streamer_bus, status) =
+        (bus.clone(), database::watch(&mut parts, streamer_store, &monitoring.registry));
     parts.start("streamer", |shutdown| {
-        streamer::run(streamer_store.clone(), streamer_bus, settings.streamer, ready, shutdown)
+        streamer::run(streamer_store.clone(), status, streamer_bus, settings.streamer, watched(), shutdown)
     });
-    let ready = readiness.part("api");
-    parts.start("api", |shutdown| api::run(listeners.api, api_store.clone(), settings.api, ready, shutdown));
+    parts.start("api", |shutdown| {
+        api::run(listeners.api, api_store.clone(), settings.api, watched(), shutdown)
+    });
     // A gateway that finds no streamer tries again only a second later.
-    until_ready(&mut parts, &readiness).await?;
-    let ready = readiness.part("gateway");
-    parts.start("gateway", |shutdown| run_gateway(listeners.public, bus, settings.gateway, ready, shutdown));
-    until_ready(&mut parts, &readiness).await?;
+    until_ready(&mut parts, &monitoring.health, 2).await?;
+    parts.start("gateway", |shutdown| {
+        run_gateway(listeners.public, bus, settings.gateway, watched(), shutdown)
+    });
+    until_ready(&mut parts, &monitoring.health, 3).await?;
+    if let Some(config) = settings.probe {
+        let metrics = ProbeMetrics::new(&monitoring.registry);
+        parts.start("probe", |shutdown| probe::run(config, metrics, shutdown));
+    }
     Ok(parts)
 }
 
 /// Runs the gateway, and tells why if it cannot be started.
-pub(crate) async fn run_gateway<B: Bus>(
+pub(crate) fn run_gateway<B: Bus>(
     listener: TcpListener,
     bus: B,
     config: gateway::Config,
-    ready: Part,
+    monitoring: Monitoring,
     shutdown: Shutdown,
-) {
-    if let Err(error) = gateway::run(listener, bus, config, ready, shutdown).await {
-        tracing::error!(%error, "the gateway could not be started");
+) -> impl Future<Output = ()> + Send {
+    let running = gateway::run(listener, bus, config, monitoring, shutdown);
+    async move {
+        if let Err(error) = running.await {
+            tracing::error!(%error, "the gateway could not be started");
+        }
     }
 }
 
-/// Waits until all parts are ready.
-pub(crate) async fn until_ready(parts: &mut Parts, readiness: &Readiness) -> Result<(), LaunchError> {
+/// Waits until so many parts serve, and then until all is well, however long that takes: what is away may be away for long,
+/// and a process that gave up would only be started again. A part that was just started has no checks yet.
+pub(crate) async fn until_ready(
+    parts: &mut Parts,
+    health: &Health,
+    serving: usize,
+) -> Result<(), LaunchError> {
     let started = Instant::now();
+    let served = || health.count("serving") >= serving && health.holds("serving");
     let ready = async {
-        while !readiness.missing().is_empty() {
+        while !served() {
+            if started.elapsed() > READY_DEADLINE {
+                let seconds = started.elapsed().as_secs();
+                return Err(LaunchError::NotReady { seconds, missing: failing(health) });
+            }
             tokio::time::sleep(READY_INTERVAL).await;
         }
+        let mut told = Instant::now();
+        while !health.is_ready() {
+            if told.elapsed() > WAITING_INTERVAL {
+                told = Instant::now();
+                warn!(missing = failing(health), "not ready yet");
+            }
+            tokio::time::sleep(READY_INTERVAL).await;
+        }
+        Ok(())
     };
     tokio::select! {
-        ready = tokio::time::timeout(READY_DEADLINE, ready) => ready.map_err(|_| LaunchError::NotReady {
-            seconds: started.elapsed().as_secs(),
-            missing: readiness.missing().join(", "),
-        }),
+        ready = ready => ready,
         name = parts.ended() => Err(LaunchError::PartEnded(name)),
     }
+}
+
+/// The checks that fail, and why, for people.
+fn failing(health: &Health) -> String {
+    let failing = health.failing().into_iter().map(|(name, reason)| format!("{name} ({reason})"));
+    failing.collect::<Vec<_>>().join(", ")
 }
 
 /// Frees the lease that a killed launcher's streamer may have left. Nobody holds it: this `mongod` was started a

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`embedded`] | everything in one process, which is what `linkup` without a command runs |
-//! | [`role`] | one part alone in its process: `linkup api`, `streamer` and `gateway` |
+//! | [`role`] | one part alone in its process: `linkup api`, `streamer`, `gateway` and `probe` |
+//! | [`probe`] | two users of its own exchange messages, and operators see how that goes |
 //! | [`seed`] | `linkup seed`: users, conversations and tokens for demonstrations and measurements |
 //! | [`mongod`] | where a `mongod` comes from, and how it is run as a replica set of one |
 //! | [`database`] | the MongoDB that is used: a given one, or our own |
@@ -23,6 +24,7 @@ pub mod embedded;
 pub mod error;
 pub mod mongod;
 pub mod parts;
+pub mod probe;
 pub mod role;
 pub mod secret;
 pub mod seed;

@@ -40,6 +40,7 @@ async fn run(cli: Cli) -> Result<(), LaunchError> {
         Command::Api => role::api(env, shutdown).await,
         Command::Streamer => role::streamer(env, shutdown).await,
         Command::Gateway => role::gateway(env, shutdown).await,
+        Command::Probe => role::probe(env, shutdown).await,
         Command::Run | Command::Seed(_) => embedded::run(&cli.data_dir, env, shutdown).await,
     }
 }

@@ -1,8 +1,9 @@
 //! One part alone in its process, with MongoDB and the bus elsewhere.
 
 use bus::Nats;
-use service::admin::{self, Readiness};
+use service::admin;
 use service::config::Env;
+use service::monitoring::Monitoring;
 use service::shutdown::Shutdown;
 use store::Store;
 use tokio::net::TcpListener;
@@ -12,8 +13,9 @@ use crate::database::{self, MONGODB_URI};
 use crate::embedded::{run_gateway, until_ready};
 use crate::error::LaunchError;
 use crate::parts::Parts;
+use crate::probe::{self, ProbeMetrics};
 use crate::secret;
-use crate::settings::{self, API, Addresses, GATEWAY, NATS_URL, STREAMER};
+use crate::settings::{self, API, Addresses, GATEWAY, NATS_URL, PROBE, STREAMER};
 
 /// Runs the api until `shutdown`.
 ///
@@ -42,10 +44,21 @@ pub async fn gateway(env: Env, shutdown: Shutdown) -> Result<(), LaunchError> {
     run(start_gateway(env), &shutdown).await
 }
 
+/// Runs the probe until `shutdown`.
+///
+/// # Errors
+///
+/// When it cannot be started, or ends by itself; the error says what to do.
+pub async fn probe(env: Env, shutdown: Shutdown) -> Result<(), LaunchError> {
+    run(start_probe(env), &shutdown).await
+}
+
 /// A role whose parts were started, and may not be ready yet.
 struct Role {
     parts: Parts,
-    readiness: Readiness,
+    monitoring: Monitoring,
+    /// How many parts have to serve before it is ready.
+    serving: usize,
     /// Closed when the parts have ended.
     store: Option<Store>,
     /// What is said when it is ready, for people and for scripts that wait for it.
@@ -76,7 +89,7 @@ async fn run(
 impl Role {
     /// Tells when it is ready, and ends when a part does.
     async fn serve(&mut self) -> Result<(), LaunchError> {
-        until_ready(&mut self.parts, &self.readiness).await?;
+        until_ready(&mut self.parts, &self.monitoring.health, self.serving).await?;
         print(&self.banner);
         Err(LaunchError::PartEnded(self.parts.ended().await))
     }
@@ -87,17 +100,19 @@ async fn start_api(mut env: Env) -> Result<Role, LaunchError> {
     let uri = required(&mut env, MONGODB_URI, "the replica set, such as mongodb://host:27017/linkup");
     secret::require(&mut env);
     let config = api::Config::from_env(&mut env);
+    let silent = settings::are_metrics_off(&mut env);
     settings::finish(env)?;
     let listener = settings::listen("the api", addresses.public).await?;
     let admin = settings::listen_admin(addresses.admin).await?;
     let banner = format!("linkup api is ready on {}", settings::reachable(listener.local_addr()?));
-    let store = database::connect(&uri, "linkup-api").await?;
+    let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("api", silent));
+    let store = database::connect(&uri, "linkup-api", "api", &monitoring.registry).await?;
     store.prepare().await?;
-    let (mut parts, readiness) = (Parts::default(), Readiness::default());
-    let ready = readiness.part("api");
-    start_admin(&mut parts, admin, &readiness);
-    parts.start("api", |shutdown| api::run(listener, store.clone(), config, ready, shutdown));
-    Ok(Role { parts, readiness, store: Some(store), banner })
+    start_admin(&mut parts, admin, &monitoring);
+    database::watch(&mut parts, &store, &monitoring.registry);
+    let watched = monitoring.clone();
+    parts.start("api", |shutdown| api::run(listener, store.clone(), config, watched, shutdown));
+    Ok(Role { parts, monitoring, serving: 1, store: Some(store), banner })
 }
 
 async fn start_streamer(mut env: Env) -> Result<Role, LaunchError> {
@@ -106,16 +121,24 @@ async fn start_streamer(mut env: Env) -> Result<Role, LaunchError> {
     let nats_url = required(&mut env, NATS_URL, "the bus, such as nats://host:4222");
     secret::require(&mut env);
     let config = streamer::Config::from_env(&mut env);
+    let silent = settings::are_metrics_off(&mut env);
     settings::finish(env)?;
     let admin = settings::listen_admin(addresses.admin).await?;
-    let bus = Nats::connect(&nats_url).await?;
-    let store = database::connect(&uri, "linkup-streamer").await?;
+    let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("streamer", silent));
+    let bus = Nats::connect(&nats_url, &monitoring.registry).await?;
+    let store = database::connect(&uri, "linkup-streamer", "streamer", &monitoring.registry).await?;
     store.prepare().await?;
-    let (mut parts, readiness) = (Parts::default(), Readiness::default());
-    let ready = readiness.part("streamer");
-    start_admin(&mut parts, admin, &readiness);
-    parts.start("streamer", |shutdown| streamer::run(store.clone(), bus, config, ready, shutdown));
-    Ok(Role { parts, readiness, store: Some(store), banner: "linkup streamer is ready".to_owned() })
+    start_admin(&mut parts, admin, &monitoring);
+    let status = database::watch(&mut parts, &store, &monitoring.registry);
+    let watched = monitoring.clone();
+    parts.start("streamer", |shutdown| streamer::run(store.clone(), status, bus, config, watched, shutdown));
+    Ok(Role {
+        parts,
+        monitoring,
+        serving: 1,
+        store: Some(store),
+        banner: "linkup streamer is ready".to_owned(),
+    })
 }
 
 async fn start_gateway(mut env: Env) -> Result<Role, LaunchError> {
@@ -123,16 +146,31 @@ async fn start_gateway(mut env: Env) -> Result<Role, LaunchError> {
     let nats_url = required(&mut env, NATS_URL, "the bus, such as nats://host:4222");
     secret::require(&mut env);
     let config = gateway::Config::from_env(&mut env);
+    let silent = settings::are_metrics_off(&mut env);
     settings::finish(env)?;
     let listener = settings::listen("the gateway", addresses.public).await?;
     let admin = settings::listen_admin(addresses.admin).await?;
     let banner = format!("linkup gateway is ready on {}", settings::reachable(listener.local_addr()?));
-    let bus = Nats::connect(&nats_url).await?;
-    let (mut parts, readiness) = (Parts::default(), Readiness::default());
-    let ready = readiness.part("gateway");
-    start_admin(&mut parts, admin, &readiness);
-    parts.start("gateway", |shutdown| run_gateway(listener, bus, config, ready, shutdown));
-    Ok(Role { parts, readiness, store: None, banner })
+    let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("gateway", silent));
+    let bus = Nats::connect(&nats_url, &monitoring.registry).await?;
+    start_admin(&mut parts, admin, &monitoring);
+    let watched = monitoring.clone();
+    parts.start("gateway", |shutdown| run_gateway(listener, bus, config, watched, shutdown));
+    Ok(Role { parts, monitoring, serving: 1, store: None, banner })
+}
+
+async fn start_probe(mut env: Env) -> Result<Role, LaunchError> {
+    let addresses = Addresses::read(&mut env, PROBE);
+    secret::require(&mut env);
+    let config = probe::Config::from_env(&mut env);
+    let silent = settings::are_metrics_off(&mut env);
+    settings::finish(env)?;
+    let admin = settings::listen_admin(addresses.admin).await?;
+    let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("probe", silent));
+    start_admin(&mut parts, admin, &monitoring);
+    let metrics = ProbeMetrics::new(&monitoring.registry);
+    parts.start("probe", |shutdown| probe::run(config, metrics, shutdown));
+    Ok(Role { parts, monitoring, serving: 0, store: None, banner: "linkup probe is ready".to_owned() })
 }
 
 /// A setting that a role cannot do without; what is wrong is remembered in `env`.
@@ -143,10 +181,10 @@ fn required(env: &mut Env, name: &str, what: &str) -> String {
     })
 }
 
-fn start_admin(parts: &mut Parts, listener: TcpListener, readiness: &Readiness) {
+fn start_admin(parts: &mut Parts, listener: TcpListener, monitoring: &Monitoring) {
     let address = listener.local_addr();
     if let Ok(address) = address {
         tracing::info!(%address, "the admin endpoint answers /metrics, /livez and /readyz");
     }
-    parts.start("admin endpoint", |shutdown| admin::run(listener, readiness.clone(), shutdown));
+    parts.start("admin endpoint", |shutdown| admin::run(listener, monitoring.clone(), shutdown));
 }

@@ -10,6 +10,7 @@ use protocol::token::Tokens;
 use protocol::{Id, Timestamp};
 use serde::Serialize;
 use service::config::Env;
+use service::metrics::Registry;
 use store::document::{Conversation, User};
 use store::{Store, bounded};
 
@@ -87,19 +88,27 @@ async fn target(data_dir: &Path, mut env: Env) -> Result<Target, LaunchError> {
     settings::finish(env)?;
     if let Some(uri) = uri {
         let secret = given.ok_or(LaunchError::NoSecret)?;
-        return Ok(Target { store: database::connect(&uri, APP_NAME).await?, secret, own: None });
+        return Ok(Target {
+            store: database::connect(&uri, APP_NAME, "api", &Registry::new()).await?,
+            secret,
+            own: None,
+        });
     }
     match DataDir::open(data_dir) {
         Ok(dir) => {
             let secret = given.map_or_else(|| Secret::kept(&dir), Ok)?;
             let mongod = OwnMongod::start(&dir, cache_gb).await?;
-            let store = database::connect(&mongod.uri(), APP_NAME).await?;
+            let store = database::connect(&mongod.uri(), APP_NAME, "api", &Registry::new()).await?;
             Ok(Target { store, secret, own: Some((mongod, dir)) })
         }
         Err(DataDirError::InUse { .. }) => {
             let uri = published(data_dir).await?;
             let secret = given.or_else(|| Secret::of_launcher(data_dir)).ok_or(LaunchError::NoSecret)?;
-            Ok(Target { store: database::connect(&uri, APP_NAME).await?, secret, own: None })
+            Ok(Target {
+                store: database::connect(&uri, APP_NAME, "api", &Registry::new()).await?,
+                secret,
+                own: None,
+            })
         }
         Err(error) => Err(error.into()),
     }

@@ -37,6 +37,9 @@ pub const API: Defaults = Defaults { address: Ipv4Addr::LOCALHOST, port: 5002, a
 /// The streamer alone has no port but the operators'.
 pub const STREAMER: Defaults = Defaults { address: Ipv4Addr::LOCALHOST, port: 0, admin_port: 5004 };
 
+/// Nor has the probe.
+pub const PROBE: Defaults = Defaults { address: Ipv4Addr::LOCALHOST, port: 0, admin_port: 5005 };
+
 /// Where a process listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
@@ -56,6 +59,21 @@ impl Addresses {
         Self {
             public: address(LISTEN_ADDR, defaults.address, PORT, defaults.port),
             admin: address(ADMIN_ADDR, Ipv4Addr::LOCALHOST, ADMIN_PORT, defaults.admin_port),
+        }
+    }
+}
+
+/// The variable by which metrics are turned `off`, to find out what they cost.
+pub const METRICS: &str = "METRICS";
+
+/// Whether metrics are turned off; what is wrong is remembered in `env`.
+pub fn are_metrics_off(env: &mut Env) -> bool {
+    match env.text(METRICS).as_deref() {
+        None | Some("on") => false,
+        Some("off") => true,
+        Some(_) => {
+            env.refuse(METRICS, "must be on or off");
+            false
         }
     }
 }
