@@ -9,8 +9,8 @@ use serde_json::Value;
 const ARROWS: [(&str, &[&str]); 9] = [
     ("linkup-protocol", &[]),
     ("linkup-service", &[]),
-    ("linkup-bus", &["linkup-protocol"]),
-    ("linkup-store", &["linkup-protocol"]),
+    ("linkup-bus", &["linkup-protocol", "linkup-service"]),
+    ("linkup-store", &["linkup-protocol", "linkup-service"]),
     ("linkup-api", &["linkup-protocol", "linkup-service", "linkup-store"]),
     ("linkup-streamer", &["linkup-bus", "linkup-protocol", "linkup-service", "linkup-store"]),
     ("linkup-gateway", &["linkup-bus", "linkup-protocol", "linkup-service"]),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bus::InProcess;
 use serde_json::{Value, json};
+use service::metrics::Registry;
 use store::bson::oid::ObjectId;
 use store::bson::{Document, doc};
 
@@ -55,7 +56,7 @@ async fn answers_of_mongodb_that_are_lost_after_the_commit_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bus_that_loses_deliveries_and_requests_costs_no_message() {
-    let bus = Unlucky::new(InProcess::new(), 11, 5);
+    let bus = Unlucky::new(InProcess::new(&Registry::new()), 11, 5);
     let stack = Stack::on(bus.clone(), Plan { gateways: 2, ..Plan::default() }).await;
     exchange(&stack.bases()).await;
     let (deliveries, uplinks) = bus.lost();

@@ -9,6 +9,7 @@
 //! | [`socketio`] | the stock Socket.IO client, the plain WebSocket, and what passes through to the api |
 //! | [`delivery`] | every message arrives once and in order, whatever lies between |
 //! | [`presence`] | who is online, away or offline, as gateways tell it and as others see it |
+//! | [`probe`] | the synthetic probe: exchanges, whose fault it is when they fail, and its accounts |
 //! | [`clients`] | clients that others have written: stock, in Python, in Rust |
 //! | [`realtime`] | a storm of reconnects, a slow client among a thousand, and who may see what, whatever happens |
 //! | [`events`] | every event reaches those who are entitled to it, and nobody else |
@@ -16,6 +17,7 @@
 //! | [`launcher`] | the program: what it starts, leaves behind and says when it cannot |
 //! | [`browser`] | people on the page, and frontends of another origin, in real browsers |
 //! | [`policies`] | what a gateway refuses, and what is answered to commands |
+//! | [`operators`] | metrics as documented and bounded, and health whatever fails |
 //! | [`arrows`] | which crate may depend on which |
 //! | [`readme`] | the README's tables of settings and of the REST API |
 //! | [`support`] | what the tests are made of |
@@ -31,8 +33,10 @@ mod commit;
 mod delivery;
 mod events;
 mod launcher;
+mod operators;
 mod policies;
 mod presence;
+mod probe;
 mod readme;
 mod realtime;
 mod rest;

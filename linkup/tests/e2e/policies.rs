@@ -28,12 +28,8 @@ fn times(count: u32) -> Rate {
     Rate { count, per: Duration::from_secs(60 * 60) }
 }
 
-/// How often a policy has refused something, in this process.
-fn refusals(policy: &str) -> f64 {
-    let families = prometheus::gather();
-    let family = families.iter().find(|family| family.name() == "linkup_gateway_refused_total");
-    let of = |metric: &&prometheus::proto::Metric| metric.get_label()[0].value() == policy;
-    family
-        .and_then(|family| family.get_metric().iter().find(of))
-        .map_or(0.0, |metric| metric.get_counter().get_value())
+/// How often a policy of the first gateway has refused something.
+fn refusals(stack: &Stack, policy: &str) -> f64 {
+    let registry = &stack.gateway_monitoring(0).registry;
+    registry.value("linkup_gateway_refused_total", &[("policy", policy)]).unwrap()
 }

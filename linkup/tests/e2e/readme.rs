@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use api::endpoint::Access;
+
 use crate::support::process;
 
 const README: &str = include_str!("../../../README.md");
 
 /// Every environment variable that one of the programs reads; some stand here once for each that does.
-const SETTINGS: [&str; 48] = [
+const SETTINGS: [&str; 53] = [
     api::config::JWT_SECRET,
     api::config::JWT_SECRET_PREVIOUS,
     api::config::PUBLIC_URL,
@@ -51,10 +53,15 @@ const SETTINGS: [&str; 48] = [
     linkup::database::MONGODB_URI,
     linkup::database::CACHE_GB,
     linkup::mongod::locate::CACHE_DIR,
+    linkup::probe::config::PROBE_URL,
+    linkup::probe::config::PROBE_INTERVAL,
+    linkup::probe::config::PROBE_TIMEOUT,
+    linkup::probe::config::PROBE_NAME,
     linkup::settings::PORT,
     linkup::settings::LISTEN_ADDR,
     linkup::settings::ADMIN_PORT,
     linkup::settings::ADMIN_ADDR,
+    linkup::settings::METRICS,
     linkup::settings::NATS_URL,
 ];
 
@@ -74,7 +81,8 @@ fn the_table_of_the_rest_api_is_complete() {
             .collect();
         named.insert(format!("{verb} {}", braced.join("/")));
     }
-    let public = api::endpoint::ENDPOINTS.iter().filter(|endpoint| endpoint.path.starts_with("/api/"));
+    let is_public = |access| matches!(access, Access::Anyone | Access::User);
+    let public = api::endpoint::ENDPOINTS.iter().filter(|endpoint| is_public(endpoint.access));
     let all = public.map(|endpoint| format!("{} {}", endpoint.verb.as_str(), endpoint.path));
     assert_eq!(named, all.collect());
 }

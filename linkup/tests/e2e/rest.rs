@@ -26,7 +26,7 @@
 //! | [`weather`] | MongoDB away, slow clients, stopping |
 //! | [`fixture`] | an api node and its users |
 
-mod access;
+pub(crate) mod access;
 mod accounts;
 mod activities;
 mod archive;

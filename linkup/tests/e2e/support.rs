@@ -14,6 +14,7 @@
 //! | [`traffic`] | many senders at once, and the judgement of what arrived |
 //! | [`unlucky`] | a bus that loses things |
 //! | [`tap`] | a connection on which certain requests are counted |
+//! | [`relay`] | a connection that can fall silent or break |
 //! | [`turn`] | which tests may not run beside which |
 //! | [`cutter`] | a connection to MongoDB that breaks just before an answer |
 //! | [`node`] | scripts in Node.js |
@@ -29,6 +30,7 @@ pub(crate) mod nats_server;
 pub(crate) mod node;
 pub(crate) mod people;
 pub(crate) mod process;
+pub(crate) mod relay;
 pub(crate) mod rest;
 pub(crate) mod socket;
 pub(crate) mod stack;

@@ -19,7 +19,7 @@ async fn whoever_comes_while_the_database_is_away_is_told_when_to_come_back_and_
     let link = Link::to(&mongo_uri).await;
     let plan = Plan { api_mongo_uri: Some(link.uri()), mongo_uri: Some(mongo_uri), ..Plan::default() };
     let stack = Stack::with(plan).await;
-    let (base, before) = (stack.base(), refusals("away"));
+    let (base, before) = (stack.base(), refusals(&stack, "away"));
     let ada = register(&base, "Ada").await;
     let connected = ada.connect(&base, Dialect::SocketIo).await;
 
@@ -33,7 +33,7 @@ async fn whoever_comes_while_the_database_is_away_is_told_when_to_come_back_and_
     assert_eq!(refusal.status, 503);
     assert_eq!(refusal.body["code"], json!("unavailable"));
     assert!(refusal.headers.contains_key(RETRY_AFTER));
-    assert!(refusals("away") > before);
+    assert!(refusals(&stack, "away") > before);
     assert_eq!(connected.close_code(), None, "whoever is connected stays");
 
     link.up();

@@ -98,7 +98,7 @@ async fn malformed_commands_are_told_which_field_it_is_and_disturb_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_sends_too_much_is_refused_and_closed_if_it_goes_on() {
     let stack = stack(|config| config.limits.command_rate_per_connection = times(5)).await;
-    let (base, before) = (stack.base(), [refusals("connection_commands"), refusals("flood")]);
+    let (base, before) = (stack.base(), [refusals(&stack, "connection_commands"), refusals(&stack, "flood")]);
     let ada = register(&base, "Ada").await;
     for dialect in [Dialect::SocketIo, Dialect::Plain] {
         let (socket, other) = (ada.connect(&base, dialect).await, ada.connect(&base, dialect).await);
@@ -121,7 +121,10 @@ async fn a_connection_that_sends_too_much_is_refused_and_closed_if_it_goes_on() 
         // Whoever comes back begins anew.
         assert_eq!(ask(&ada.connect(&base, dialect).await).await, json!({ "ok": true }));
     }
-    assert!(refusals("connection_commands") >= before[0] + 100.0 && refusals("flood") >= before[1] + 2.0);
+    assert!(
+        refusals(&stack, "connection_commands") >= before[0] + 100.0
+            && refusals(&stack, "flood") >= before[1] + 2.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,7 +133,7 @@ async fn a_users_connections_share_what_the_user_may_send() {
         config.limits.command_rate_per_user = Rate { count: 6, per: Duration::from_secs(6) };
     })
     .await;
-    let (base, before) = (stack.base(), refusals("user_commands"));
+    let (base, before) = (stack.base(), refusals(&stack, "user_commands"));
     let [ada, bob] = [register(&base, "Ada").await, register(&base, "Bob").await];
     let sockets = [ada.connect(&base, Dialect::SocketIo).await, ada.connect(&base, Dialect::Plain).await];
     let mut n = 0..;
@@ -139,7 +142,7 @@ async fn a_users_connections_share_what_the_user_may_send() {
     })
     .await;
     assert!(n.start >= 7, "six are good: {n:?}");
-    assert!(refusals("user_commands") > before);
+    assert!(refusals(&stack, "user_commands") > before);
     assert_eq!(ask(&bob.connect(&base, Dialect::Plain).await).await, json!({ "ok": true }));
     for socket in &sockets {
         eventually("it is served again", SOON, async || (ask(socket).await["ok"] == true).then_some(()))

@@ -73,7 +73,8 @@ fn told_to_wait(refusal: Result<Stream, Refusal>) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_pages_of_this_host_and_of_the_configured_origins_connect() {
-    let (stack, before) = (Stack::start().await, refusals("origin"));
+    let stack = Stack::start().await;
+    let before = refusals(&stack, "origin");
     let base = stack.base();
     for path in ["/ws", SOCKET_IO] {
         for foreign in ["https://evil.example", "null", "http://127.0.0.1:1"] {
@@ -87,7 +88,7 @@ async fn only_pages_of_this_host_and_of_the_configured_origins_connect() {
         }
         assert!(begin(&base, path, &[]).await.is_ok(), "no browser");
     }
-    assert!(refusals("origin") >= before + 6.0);
+    assert!(refusals(&stack, "origin") >= before + 6.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,13 +133,13 @@ async fn an_address_that_connects_too_often_waits_as_long_as_it_is_told() {
         config.limits.handshake_rate_per_address = Rate { count: 3, per: Duration::from_secs(6) };
     })
     .await;
-    let (base, before) = (stack.base(), refusals("handshake_rate"));
+    let (base, before) = (stack.base(), refusals(&stack, "handshake_rate"));
     let refused = eventually("it is refused", SOON, async || {
         let begun = begin_from(&base, "203.0.113.1").await;
         begun.is_err().then_some(begun)
     });
     assert!((1..=2).contains(&told_to_wait(refused.await)));
-    assert!(refusals("handshake_rate") > before);
+    assert!(refusals(&stack, "handshake_rate") > before);
     assert!(begin_from(&base, "203.0.113.2").await.is_ok(), "another address");
     // This machine is no exception where a proxy speaks for it, and names whom it was told to name.
     eventually("it is refused as well", SOON, async || begin_from(&base, "127.0.0.1").await.err()).await;
@@ -153,13 +154,13 @@ async fn an_address_has_so_many_connections_at_once() {
         config.limits.connections_per_address = 2;
     })
     .await;
-    let (base, before) = (stack.base(), refusals("address_connections"));
+    let (base, before) = (stack.base(), refusals(&stack, "address_connections"));
     let mut open = Vec::new();
     for _ in 0..2 {
         open.push(begin_from(&base, "2001:db8::1").await.ok().expect("there is a place"));
     }
     assert_eq!(told_to_wait(begin_from(&base, "2001:db8::ffff").await), 10);
-    assert!(refusals("address_connections") > before);
+    assert!(refusals(&stack, "address_connections") > before);
     assert!(begin_from(&base, "2001:db8:0:1::1").await.is_ok(), "another network");
     // A place is free as soon as its connection has ended, however it ends.
     drop(open.pop());
@@ -171,7 +172,7 @@ async fn an_address_has_so_many_connections_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_has_so_many_connections_at_once() {
     let stack = stack(|config| config.limits.connections_per_user = 2).await;
-    let (base, before) = (stack.base(), refusals("user_connections"));
+    let (base, before) = (stack.base(), refusals(&stack, "user_connections"));
     let [ada, bob] = [register(&base, "Ada").await, register(&base, "Bob").await];
     let first = ada.connect(&base, Dialect::SocketIo).await;
     let _second = ada.connect(&base, Dialect::Plain).await;
@@ -179,7 +180,7 @@ async fn a_user_has_so_many_connections_at_once() {
         let refused = Socket::connect(&base, dialect, &ada.token).await.unwrap_err();
         assert!(matches!(&refused, ConnectError::Broken(how) if how.contains("4429")), "{refused:?}");
     }
-    assert!(refusals("user_connections") >= before + 3.0);
+    assert!(refusals(&stack, "user_connections") >= before + 3.0);
     drop(bob.connect(&base, Dialect::Plain).await);
     drop(first);
     let again = async || Socket::connect(&base, Dialect::Plain, &ada.token).await.ok();

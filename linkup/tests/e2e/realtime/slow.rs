@@ -53,11 +53,13 @@ async fn a_client_that_stops_reading_is_closed_and_comes_back_and_a_thousand_oth
         let connected = join_all(connecting.map(|person| Lean::connect(&base, person, None))).await;
         listeners.extend(connected.into_iter().map(|lean| lean.listen(Arc::clone(&heard))));
     }
-    let closed = slow_consumers();
+    let closed = slow_consumers(&stack);
     // Reading again only after the gateway has given it up, it finds what was under way, and why it is over.
     let sleeping = async {
-        eventually("the gateway gives it up", PATIENCE, async || (slow_consumers() > closed).then_some(()))
-            .await;
+        eventually("the gateway gives it up", PATIENCE, async || {
+            (slow_consumers(&stack) > closed).then_some(())
+        })
+        .await;
         sleeper.drain().await
     };
     let ((mut seqs, code), ()) = tokio::join!(sleeping, talk(&others[..10], &room, &heard));
@@ -96,11 +98,10 @@ async fn talk(people: &[Person], room: &str, heard: &AtomicU64) {
     .await;
 }
 
-/// How many connections were closed as slow consumers, by all gateways of this process.
-fn slow_consumers() -> u64 {
-    let families = prometheus::gather();
-    let counter = families.iter().find(|family| family.name() == "linkup_gateway_slow_consumers_total");
-    counter.map_or(0.0, |family| family.get_metric()[0].get_counter().get_value()) as u64
+/// How many connections the gateway has closed as slow consumers.
+fn slow_consumers(stack: &Stack) -> f64 {
+    let registry = &stack.gateway_monitoring(0).registry;
+    registry.value("linkup_gateway_closes_total", &[("reason", "slow_consumer")]).unwrap()
 }
 
 /// A `/ws` client that keeps nothing of what it gets but the numbers: a million events would fill the memory.

@@ -8,7 +8,7 @@
 
 mod strangers;
 mod table;
-pub(super) mod world;
+pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,8 +20,9 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use protocol::code::text;
+use protocol::probe::Name;
 
-use self::strangers::{GATEWAY, bad_tokens};
+use self::strangers::{GATEWAY, PROBE, bad_tokens};
 use self::table::{Body, Expect, Rightful, Row, rows};
 use self::world::{World, digest};
 use super::fixture::{Node, Person, config, tokens};
@@ -29,7 +30,7 @@ use crate::support::mongo_uri;
 use crate::support::rest::Reply;
 
 /// A node that writes nothing by itself while a test looks.
-pub(super) async fn quiet_node() -> Node {
+pub(crate) async fn quiet_node() -> Node {
     quiet_node_with(config()).await
 }
 
@@ -83,12 +84,13 @@ impl Attempt<'_> {
             return;
         }
         for bad in bad_tokens(self.world) {
-            if self.endpoint.access == Access::Gateway && bad.what == GATEWAY {
+            if matches!((self.endpoint.access, bad.what), (Access::Gateway, GATEWAY) | (Access::Probe, PROBE))
+            {
                 continue;
             }
             let message = match (self.endpoint.access, bad.message) {
-                // For a gateway's endpoint no token of a user is good, be there such a user or not.
-                (Access::Gateway, text::USER_NOT_FOUND) => text::INVALID_TOKEN,
+                // For a gateway's or a probe's endpoint no token of a user is good, be there such a user or not.
+                (Access::Gateway | Access::Probe, text::USER_NOT_FOUND) => text::INVALID_TOKEN,
                 (_, message) => message,
             };
             let expected = Expect::Refused(401, "unauthorized", message);
@@ -120,6 +122,7 @@ impl Attempt<'_> {
         let authorization = match self.row.rightful {
             Rightful::Ada => bearer(&caller.token),
             Rightful::Gateway => bearer(&tokens().sign_internal().unwrap()),
+            Rightful::Probe => bearer(&tokens().sign_probe(&Name::default()).unwrap()),
             Rightful::Anyone => None,
             Rightful::Nobody(told) => {
                 return self.check("Ada", caller, bearer(&caller.token).as_deref(), &told).await;

@@ -6,6 +6,7 @@
 //! | [`plan`] | how MongoDB carries a command out |
 //! | [`row`] | a request, and what it may cost |
 //! | [`people`], [`chats`], [`events`] | the rows: all endpoints, in all their variants |
+//! | [`probe`] | the accounts of probes, and sweeps of their messages |
 //! | [`presence`] | batches of changes of presence, and sweeps |
 //! | [`world`] | a database with something of everything |
 //! | [`scale`] | longer answers take no more commands |
@@ -16,6 +17,7 @@ mod monitor;
 mod people;
 mod plan;
 mod presence;
+mod probe;
 mod row;
 mod scale;
 mod world;
@@ -43,6 +45,7 @@ async fn rows(world: &World) -> Vec<Row> {
     let mut rows = people::rows(world).await;
     rows.extend(events::rows(world).await);
     rows.extend(chats::rows(world).await);
+    rows.push(probe::row(world));
     // What ends an account comes last, so that it does not take anything from under the others.
     rows.sort_by_key(|row| row.endpoint.name() == "delete_user");
     rows

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api::Config;
+use protocol::probe::Name;
 use protocol::token::Tokens;
 use protocol::{Id, Timestamp};
 use serde_json::{Value, json};
-use service::admin::Readiness;
+use service::metrics::Registry;
+use service::monitoring::Monitoring;
 use service::throttle::Rate;
 use store::Store;
 use store::document::User;
@@ -68,7 +70,7 @@ impl Node {
 
     /// A node on this database with these settings.
     pub(crate) async fn with(uri: &str, config: Config) -> Self {
-        let store = Store::connect(uri, "api-test").await.unwrap();
+        let store = Store::connect(uri, "api-test", "api", &Registry::new()).await.unwrap();
         store.prepare().await.unwrap();
         Self::over(store, config).await
     }
@@ -78,8 +80,8 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let ready = Readiness::default().part("api");
-        let task = tokio::spawn(api::run(listener, store.clone(), config, ready, shutdown.clone()));
+        let running = api::run(listener, store.clone(), config, Monitoring::default(), shutdown.clone());
+        let task = tokio::spawn(running);
         Self { address, rest: Rest::new(&format!("http://{address}")), store, shutdown, task }
     }
 
@@ -109,6 +111,11 @@ impl Node {
     /// A client with a gateway's token.
     pub(crate) fn gateway(&self) -> Rest {
         self.rest.with_token(&tokens().sign_internal().unwrap())
+    }
+
+    /// A client with the token of the probe of this name.
+    pub(crate) fn probe(&self, name: &Name) -> Rest {
+        self.rest.with_token(&tokens().sign_probe(name).unwrap())
     }
 
     /// Stops the node and waits until it has stopped.

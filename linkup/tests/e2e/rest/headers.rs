@@ -142,7 +142,7 @@ async fn head_answers_as_get_does_without_the_body() {
 }
 
 /// Every path, and what can be done there.
-const METHODS: [(&str, &str); 27] = [
+const METHODS: [(&str, &str); 29] = [
     ("/api/auth/register", "POST"),
     ("/api/auth/login", "POST"),
     ("/api/auth/me", "GET, HEAD"),
@@ -167,7 +167,9 @@ const METHODS: [(&str, &str); 27] = [
     ("/api/uploads", "POST"),
     ("/api/uploads/{id}/{seal}", "GET, HEAD"),
     ("/api/openapi.json", "GET, HEAD"),
+    ("/api/probe", "POST"),
     ("/internal/commands", "POST"),
+    ("/internal/ready", "GET, HEAD"),
     // An identifier is not looked at before the path is known.
     ("/api/nothing/{id}", ""),
     ("/api/users/{id}/nothing", ""),

@@ -16,6 +16,7 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::event::EventHandler;
 use mongodb::event::command::CommandEvent;
+use service::metrics::Registry;
 use store::schema::VERSION;
 use store::{Store, name};
 
@@ -38,7 +39,7 @@ impl Commands {
         let configure = |options: &mut mongodb::options::ClientOptions| {
             options.command_event_handler = Some(EventHandler::callback(note));
         };
-        Store::connect_with(uri, "storage-test", configure).await.unwrap()
+        Store::connect_with(uri, "storage-test", "api", &Registry::new(), configure).await.unwrap()
     }
 
     /// How often a command of this name was sent.
@@ -150,7 +151,7 @@ fn stages(plan: &Bson, found: &mut Vec<String>) {
 
 #[tokio::test]
 async fn indexes_serve_the_queries_that_they_are_there_for() {
-    let store = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+    let store = Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
     store.prepare().await.unwrap();
     let (id, time) = (mongodb::bson::oid::ObjectId::new(), mongodb::bson::DateTime::now());
     for (collection, index, filter, sort) in [

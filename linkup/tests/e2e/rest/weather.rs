@@ -10,6 +10,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use hyper::{Request, StatusCode};
 use protocol::{Id, Timestamp};
 use serde_json::{Value, json};
+use service::metrics::Registry;
 use store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -214,7 +215,7 @@ async fn what_was_not_acknowledged_is_absent_or_found_again() {
 
 #[tokio::test]
 async fn nodes_may_start_at_the_same_time_and_again() {
-    let store = Store::connect(&mongo_uri().await, "api-test").await.unwrap();
+    let store = Store::connect(&mongo_uri().await, "api-test", "api", &Registry::new()).await.unwrap();
     for _ in 0..2 {
         for prepared in join_all((0..8).map(|_| store.prepare())).await {
             prepared.unwrap();
@@ -224,9 +225,15 @@ async fn nodes_may_start_at_the_same_time_and_again() {
 
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_reported_with_what_to_do() {
-    let error = Store::connect("mongodb://127.0.0.1:9/linkup", "api-test").await.unwrap_err().to_string();
+    let error = Store::connect("mongodb://127.0.0.1:9/linkup", "api-test", "api", &Registry::new())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("127.0.0.1:9") && error.contains("MONGODB_URI"), "{error}");
-    let error = Store::connect("http://127.0.0.1", "api-test").await.unwrap_err().to_string();
+    let error = Store::connect("http://127.0.0.1", "api-test", "api", &Registry::new())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("mongodb://host"), "{error}");
 }
 

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
+use service::metrics::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -65,7 +66,7 @@ fn received(headers: &HeaderMap) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_stream_both_ways_and_headers_of_a_hop_stay_on_it() {
     let api = echo().await;
-    let gateway = start_gateway(InProcess::new(), None, vec![format!("http://{api}")]).await;
+    let gateway = start_gateway(InProcess::new(&Registry::new()), None, vec![format!("http://{api}")]).await;
     let stream = TcpStream::connect(gateway.address()).await.unwrap();
     let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -162,7 +163,8 @@ async fn internal_routes_cannot_be_reached_through_the_edge() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_that_is_away_is_answered_with_503_and_when_to_come_back() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let gateway = start_gateway(InProcess::new(), None, vec![format!("http://{nobody}")]).await;
+    let gateway =
+        start_gateway(InProcess::new(&Registry::new()), None, vec![format!("http://{nobody}")]).await;
     let reply = Rest::new(&format!("http://{}", gateway.address())).get("/api/auth/me").await;
     assert_eq!((reply.status, &reply.body["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")));
     assert!(reply.headers.contains_key("retry-after"));

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use linkup::mongod::{self, Mongod, Options};
 use protocol::Id;
+use service::metrics::Registry;
 use store::Store;
 
 /// Removes the data when this process is gone and `mongod`, which ends with it, too. `mongod` keeps its process
@@ -48,7 +49,7 @@ pub(crate) fn database() -> String {
 
 /// Connects to the database that `uri` names, with its collections and indexes made.
 pub(crate) async fn store(uri: &str) -> Store {
-    let store = Store::connect(uri, "linkup-e2e").await.unwrap();
+    let store = Store::connect(uri, "linkup-e2e", "api", &Registry::new()).await.unwrap();
     store.prepare().await.unwrap();
     store
 }

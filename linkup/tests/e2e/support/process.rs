@@ -17,7 +17,7 @@ const START: Duration = Duration::from_secs(120);
 const END: Duration = Duration::from_secs(60);
 /// The settings of our programs. They get those that a test gives them and none of this process's environment; the
 /// rest of it stays, since it may hold the way to the registries.
-pub(crate) const SETTINGS: [&str; 43] = [
+pub(crate) const SETTINGS: [&str; 48] = [
     "ADMIN_ADDR",
     "ADMIN_PORT",
     "API_URLS",
@@ -43,6 +43,7 @@ pub(crate) const SETTINGS: [&str; 43] = [
     "LINKUP_MONGOD_CACHE_GB",
     "LISTEN_ADDR",
     "MESSAGE_MAX_BYTES",
+    "METRICS",
     "MONGODB_URI",
     "NATS_URL",
     "OUTBOUND_MAX_BYTES",
@@ -51,6 +52,10 @@ pub(crate) const SETTINGS: [&str; 43] = [
     "PORT",
     "POST_TIMEOUT",
     "PRESENCE_GRACE",
+    "PROBE_INTERVAL",
+    "PROBE_NAME",
+    "PROBE_TIMEOUT",
+    "PROBE_URL",
     "PUBLIC_URL",
     "REPLAY_BYTES",
     "REPLAY_WINDOW",

@@ -8,12 +8,14 @@ use bus::{Bus, InProcess};
 use hyper::header::HeaderValue;
 use protocol::token::Tokens;
 use protocol::upload::Links;
-use service::admin::Readiness;
+use service::metrics::Registry;
+use service::monitoring::Monitoring;
 use service::shutdown::Shutdown;
 use service::throttle::Rate;
 use store::Store;
 use store::bson::{Document, doc};
 use store::lease::LEASES;
+use store::status::Status;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -70,18 +72,34 @@ pub(crate) struct Stack<B: Bus = InProcess> {
 /// A running part and where it listens.
 pub(crate) struct Part {
     address: Option<SocketAddr>,
+    monitoring: Monitoring,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
 
 impl Part {
-    fn start<F>(address: Option<SocketAddr>, run: impl FnOnce(Shutdown) -> F) -> Self
+    fn start<F>(address: Option<SocketAddr>, run: impl FnOnce(Monitoring, Shutdown) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let shutdown = Shutdown::new();
-        let task = tokio::spawn(run(shutdown.clone()));
-        Self { address, shutdown, task }
+        let (monitoring, shutdown) = (Monitoring::default(), Shutdown::new());
+        let task = tokio::spawn(run(monitoring.clone(), shutdown.clone()));
+        Self { address, monitoring, shutdown, task }
+    }
+
+    /// Its metrics and its health.
+    pub(crate) fn monitoring(&self) -> &Monitoring {
+        &self.monitoring
+    }
+
+    /// Waits until a gateway has found an api node that can commit: before that it turns everybody away.
+    async fn reaches_api(&self) {
+        let health = &self.monitoring.health;
+        eventually("the gateway finds the api", SOON, async || {
+            let failing = health.failing();
+            (health.count("api") > 0 && failing.iter().all(|(name, _)| *name != "api")).then_some(())
+        })
+        .await;
     }
 
     /// Where it listens.
@@ -89,7 +107,8 @@ impl Part {
         self.address.expect("a part that listens")
     }
 
-    async fn stop(self) {
+    /// Stops it in an orderly way, and waits for its end.
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(SOON, self.task).await.expect("a part does not stop").unwrap();
     }
@@ -108,7 +127,7 @@ impl Stack {
 
     /// Starts what is planned, on an in-process bus.
     pub(crate) async fn with(plan: Plan) -> Self {
-        Self::on(InProcess::new(), plan).await
+        Self::on(InProcess::new(&Registry::new()), plan).await
     }
 }
 
@@ -122,7 +141,7 @@ impl<B: Bus> Stack<B> {
         };
         let store = mongo::store(&uri).await;
         let api_store = match &plan.api_mongo_uri {
-            Some(uri) => Store::connect(uri, "linkup-e2e-api").await.unwrap(),
+            Some(uri) => Store::connect(uri, "linkup-e2e-api", "api", &Registry::new()).await.unwrap(),
             None => store.clone(),
         };
         let (apis, gateways, streamers) = (Vec::new(), Vec::new(), Vec::new());
@@ -131,9 +150,9 @@ impl<B: Bus> Stack<B> {
             let listener = listen(None).await;
             let address = listener.local_addr().unwrap();
             let (store, config) = (stack.api_store.clone(), api::Config::new(tokens()));
-            let ready = Readiness::default().part("api");
-            let part =
-                Part::start(Some(address), |shutdown| api::run(listener, store, config, ready, shutdown));
+            let part = Part::start(Some(address), |monitoring, shutdown| {
+                api::run(listener, store, config, monitoring, shutdown)
+            });
             stack.apis.push(part);
         }
         for _ in 0..stack.plan.streamers {
@@ -157,6 +176,21 @@ impl<B: Bus> Stack<B> {
         self.gateways.iter().filter_map(|part| Some(format!("http://{}", part.address?))).collect()
     }
 
+    /// The metrics and the health of the n-th api node.
+    pub(crate) fn api_monitoring(&self, n: usize) -> &Monitoring {
+        self.apis[n].monitoring()
+    }
+
+    /// The same of the n-th streamer.
+    pub(crate) fn streamer_monitoring(&self, n: usize) -> &Monitoring {
+        self.streamers[n].monitoring()
+    }
+
+    /// The same of the n-th gateway.
+    pub(crate) fn gateway_monitoring(&self, n: usize) -> &Monitoring {
+        self.gateways[n].monitoring()
+    }
+
     /// The database, for tests that write or look past the api.
     pub(crate) fn store(&self) -> &Store {
         &self.store
@@ -169,7 +203,9 @@ impl<B: Bus> Stack<B> {
 
     /// One more gateway, which reaches the api in its own way. It ends with the test.
     pub(crate) async fn another_gateway(&self, api_urls: Vec<String>) -> Part {
-        start_gateway_with(self.bus.clone(), None, api_urls, self.plan.gateway).await
+        let gateway = start_gateway_with(self.bus.clone(), None, api_urls, self.plan.gateway).await;
+        gateway.reaches_api().await;
+        gateway
     }
 
     /// Starts one more streamer, which stands by while another one is active.
@@ -177,14 +213,36 @@ impl<B: Bus> Stack<B> {
         let (store, bus) = (self.store.clone(), self.bus.clone());
         let Plan { lease_ttl, replay_window, .. } = self.plan;
         let config = streamer::Config { lease_ttl, replay_window, ..streamer::Config::new(links()) };
-        let ready = Readiness::default().part("streamer");
-        let part = Part::start(None, |shutdown| streamer::run(store, bus, config, ready, shutdown));
+        let part = Part::start(None, |monitoring, shutdown| {
+            let status = Status::new(&monitoring.registry);
+            streamer::run(store, status, bus, config, monitoring, shutdown)
+        });
         self.streamers.push(part);
     }
 
     /// Ends the oldest streamer as a crash would: it has no time to give its lease back.
     pub(crate) async fn crash_streamer(&mut self) {
         self.streamers.remove(0).crash().await;
+    }
+
+    /// Takes the first gateway out, so that it can be stopped and looked at.
+    pub(crate) fn take_gateway(&mut self) -> Part {
+        self.gateways.remove(0)
+    }
+
+    /// The same with the oldest streamer.
+    pub(crate) fn take_streamer(&mut self) -> Part {
+        self.streamers.remove(0)
+    }
+
+    /// The same with the first api node.
+    pub(crate) fn take_api(&mut self) -> Part {
+        self.apis.remove(0)
+    }
+
+    /// Stops the last api node in an orderly way.
+    pub(crate) async fn stop_api(&mut self) {
+        self.apis.pop().expect("an api node").stop().await;
     }
 
     /// Stops the oldest streamer in an orderly way.
@@ -199,7 +257,7 @@ impl<B: Bus> Stack<B> {
 
     /// Waits until the active streamer has saved that it stands `age` later than the present moment, or further.
     pub(crate) async fn streamer_saved_after(&self, age: Duration) {
-        let now = store::stream::now(self.store.database()).await.unwrap();
+        let now = store::stream::now(&self.store).await.unwrap();
         // Seconds are in the upper half of a cluster time.
         let goal = if age.is_zero() { 0 } else { now + (age.as_secs() << 32) };
         let leases = self.store.database().collection::<Document>(LEASES);
@@ -228,10 +286,26 @@ impl<B: Bus> Stack<B> {
         self.gateways.insert(n, gateway);
     }
 
+    /// Stops the n-th gateway in an orderly way, for [`Stack::start_gateway`] to start it again.
+    pub(crate) async fn stop_gateway(&mut self, n: usize) -> SocketAddr {
+        let gateway = self.gateways.remove(n);
+        let address = gateway.address();
+        gateway.stop().await;
+        address
+    }
+
+    /// Starts a gateway there.
+    pub(crate) async fn start_gateway(&mut self, address: SocketAddr) {
+        let gateway = self.gateway(Some(address)).await;
+        self.gateways.push(gateway);
+    }
+
     async fn gateway(&self, address: Option<SocketAddr>) -> Part {
         let api_urls =
             self.apis.iter().filter_map(|part| Some(format!("http://{}", part.address?))).collect();
-        start_gateway_with(self.bus.clone(), address, api_urls, self.plan.gateway).await
+        let gateway = start_gateway_with(self.bus.clone(), address, api_urls, self.plan.gateway).await;
+        gateway.reaches_api().await;
+        gateway
     }
 }
 
@@ -261,9 +335,8 @@ pub(crate) async fn start_gateway_with<B: Bus>(
     config.limits.command_rate_per_connection = unlimited;
     config.limits.command_rate_per_user = unlimited;
     change(&mut config);
-    let ready = Readiness::default().part("gateway");
-    Part::start(Some(address), |shutdown| async move {
-        gateway::run(listener, bus, config, ready, shutdown).await.unwrap();
+    Part::start(Some(address), |monitoring, shutdown| async move {
+        gateway::run(listener, bus, config, monitoring, shutdown).await.unwrap();
     })
 }
 

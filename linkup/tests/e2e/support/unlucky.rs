@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bus::{Bus, BusError, Incoming, Publisher, UplinkSender};
 use protocol::Id;
 use protocol::bus::{Delivery, Uplink};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A bus that loses every so-many-th delivery and every so-many-th uplink of the one that it wraps.
 #[derive(Clone, Debug)]
@@ -52,6 +52,10 @@ impl<B> Unlucky<B> {
 impl<B: Bus> Bus for Unlucky<B> {
     type Publisher = UnluckyPublisher<B::Publisher>;
     type Uplinks = UnluckyUplinks<B::Uplinks>;
+
+    fn connected(&self) -> watch::Receiver<bool> {
+        self.inner.connected()
+    }
 
     async fn attach_streamer(&self) -> Result<(Self::Publisher, mpsc::Receiver<Uplink>), BusError> {
         let (inner, uplinks) = self.inner.attach_streamer().await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use protocol::code::text;
+use protocol::probe::Name;
 use protocol::token::{Claims, Tokens};
 use protocol::{Id, Timestamp};
 use serde_json::json;
@@ -14,8 +15,9 @@ use crate::support::SECRET;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The token that is good in one place, and only there.
+/// The tokens that are good in one place each, and only there.
 pub(super) const GATEWAY: &str = "a gateway";
+pub(super) const PROBE: &str = "a probe";
 
 /// What stands in the `Authorization` header, and what the answer says to it.
 pub(super) struct Bad {
@@ -53,6 +55,8 @@ pub(super) fn bad_tokens(world: &World) -> Vec<Bad> {
         invalid("a token with another's signature", &exchanged(&world.ada.token, &world.eve.token)),
         invalid("a token of a foreign secret", &foreign.sign(world.ada.id, 1, MINUTE).unwrap()),
         invalid(GATEWAY, &tokens().sign_internal().unwrap()),
+        invalid(PROBE, &tokens().sign_probe(&Name::default()).unwrap()),
+        invalid("a probe's token of a foreign secret", &foreign.sign_probe(&Name::default()).unwrap()),
         invalid("a gateway's token of a foreign secret", &foreign.sign_internal().unwrap()),
         invalid("a token of an ended session", &tokens().sign(world.ada.id, 0, MINUTE).unwrap()),
         invalid("a token of a session to come", &tokens().sign(world.ada.id, 2, MINUTE).unwrap()),

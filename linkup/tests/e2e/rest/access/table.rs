@@ -27,6 +27,7 @@ pub(super) enum Body {
 pub(super) enum Rightful {
     Ada,
     Gateway,
+    Probe,
     Anyone,
     /// Nobody, not even Ada, who is told this.
     Nobody(Expect),
@@ -65,6 +66,10 @@ impl Row {
 
     fn gateway(self) -> Self {
         Self { rightful: Rightful::Gateway, ..self }
+    }
+
+    fn probe(self) -> Self {
+        Self { rightful: Rightful::Probe, ..self }
     }
 
     fn open(self, why: &'static str) -> Self {
@@ -133,6 +138,11 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(changes());
     rows.extend(activities());
     rows.extend(files());
+    rows.push(row("probe_accounts", nothing).json(|_, _| json!({"name": "default"})).probe().all(Refused(
+        401,
+        "unauthorized",
+        "Invalid token",
+    )));
     rows.push(
         row("commands", nothing)
             .json(|w, caller| {
@@ -146,6 +156,7 @@ pub(super) fn rows() -> Vec<Row> {
             .gateway()
             .all(Refused(401, "unauthorized", "Invalid token")),
     );
+    rows.push(row("ready", nothing).gateway().all(Refused(401, "unauthorized", "Invalid token")));
     rows
 }
 

@@ -1,6 +1,6 @@
 //! What conversations and messages cost.
 
-use protocol::command::PATH;
+use protocol::command::{PATH, READY_PATH};
 use protocol::{Id, Timestamp};
 use serde_json::{Value, json};
 
@@ -169,5 +169,6 @@ async fn batches(world: &World) -> Vec<Row> {
         batch("100 marks of one message", vec![read; 100], 9),
         batch("what 200 users are", world.crowd[..200].iter().map(presence).collect(), 3),
         batch("a heartbeat", vec![json!({"alive": {"gateway": gateway}})], 1),
+        Row::new("ready", "", &world.ada, READY_PATH, 0),
     ]
 }

@@ -7,6 +7,7 @@ use mongodb::bson::Document;
 use mongodb::event::EventHandler;
 use mongodb::event::command::CommandEvent;
 use mongodb::options::ClientOptions;
+use service::metrics::Registry;
 use store::Store;
 
 /// What is sent whether anybody asks for anything or not.
@@ -31,7 +32,7 @@ impl Monitor {
         let configure = |options: &mut ClientOptions| {
             options.command_event_handler = Some(EventHandler::callback(note));
         };
-        let store = Store::connect_with(uri, "cost-test", configure).await.unwrap();
+        let store = Store::connect_with(uri, "cost-test", "api", &Registry::new(), configure).await.unwrap();
         store.prepare().await.unwrap();
         (monitor, store)
     }

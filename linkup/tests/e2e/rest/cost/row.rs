@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use protocol::probe::Name;
 use serde_json::{Value, json};
 
 use crate::rest::fixture::{Node, Person};
@@ -86,6 +87,7 @@ impl Row {
     pub(super) async fn ask(&self, node: &Node) -> Reply {
         let rest = match self.endpoint.access {
             Access::Gateway => node.gateway(),
+            Access::Probe => node.probe(&Name::default()),
             Access::User | Access::Anyone => node.rest.with_token(&self.token),
         };
         let reply = match (&self.body, self.endpoint.verb) {

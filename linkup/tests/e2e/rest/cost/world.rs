@@ -183,6 +183,7 @@ pub(super) fn conversation(participants: Vec<Id>) -> Conversation {
         is_active: true,
         archived_seq: None,
         blocked_by: Vec::new(),
+        probe: None,
         rev: 0,
         change: None,
     }
@@ -222,6 +223,7 @@ pub(super) fn messages(conversation: Id, senders: &[Id], count: i64) -> Vec<Mess
             edited_at: None,
             is_deleted: false,
             change: (seq % 4 == 0).then_some(change),
+            received: None,
         }
     };
     (1..=count).map(message).collect()

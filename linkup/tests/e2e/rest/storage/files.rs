@@ -5,6 +5,7 @@ use std::ops::Range;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use protocol::Id;
+use service::metrics::Registry;
 use store::upload::{CHUNKS, FILES, Metadata, Upload};
 use store::{Store, StoreError};
 
@@ -56,7 +57,7 @@ async fn any_part_of_a_file_is_read_as_it_was_written() {
 
 #[tokio::test]
 async fn a_file_that_is_given_up_leaves_nothing_behind() {
-    let store = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+    let store = Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
     store.prepare().await.unwrap();
     let mut writer = store.start_upload(metadata(), None);
     writer.write(&bytes()).await.unwrap();
@@ -67,7 +68,7 @@ async fn a_file_that_is_given_up_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_written_fails_and_leaves_nothing_behind() {
-    let store = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+    let store = Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
     store.prepare().await.unwrap();
     // The chunks are taken, and the file itself is refused.
     let refuse = doc! {"collMod": FILES, "validator": {"length": 0}};
@@ -89,7 +90,7 @@ async fn a_file_that_cannot_be_written_fails_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_file_whose_bytes_are_missing_is_not_passed_off_as_whole() {
-    let store = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+    let store = Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
     store.prepare().await.unwrap();
     let mut writer = store.start_upload(metadata(), None);
     writer.write(&bytes()).await.unwrap();

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use protocol::Timestamp;
+use service::metrics::Registry;
 use store::document::User;
 use store::schema::VERSION;
 use store::{Store, StoreError, bson, name};
@@ -65,7 +66,7 @@ async fn nodes_that_start_together_migrate_an_old_database_once() {
     assert_filled(&nodes[0], ids).await;
     assert_eq!(version(&nodes[0]).await, VERSION);
     // It looks as if it had been made today.
-    let fresh = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+    let fresh = Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
     fresh.prepare().await.unwrap();
     let (mut fresh, migrated) = (layout(&fresh).await, layout(&nodes[0]).await);
     assert_eq!(migrated.len(), fresh.len());
@@ -91,7 +92,7 @@ async fn a_new_database_is_not_migrated_whoever_looks_first() {
 
 #[tokio::test]
 async fn what_a_node_left_when_it_died_is_taken_over() {
-    let store = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+    let store = Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
     let ids = fill_as_of_old(&store).await;
     // It was half through when it died.
     let users = store.users();
@@ -114,7 +115,7 @@ async fn what_a_node_left_when_it_died_is_taken_over() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_program_is_left_alone() {
-    let store = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+    let store = Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
     let meta = store.database().collection::<Document>(name::META);
     let newer = doc! {"_id": "schema", "version": VERSION + 1};
     meta.insert_one(&newer).await.unwrap();
@@ -127,7 +128,7 @@ async fn a_database_of_a_newer_program_is_left_alone() {
 
 #[tokio::test]
 async fn documents_that_a_migration_could_not_make_valid_can_still_be_changed() {
-    let store = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+    let store = Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
     let odd = ObjectId::new();
     let users = store.users().clone_with_type::<Document>();
     users.insert_one(doc! {"_id": odd, "username": "odd", "name": 7}).await.unwrap();

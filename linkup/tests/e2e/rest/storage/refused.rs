@@ -4,6 +4,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc, serialize_to_document};
 use protocol::command::Presence;
 use protocol::{Id, Timestamp};
+use service::metrics::Registry;
 use store::conversation::direct_key;
 use store::document::{
     Activity, ActivityChange, Conversation, ConversationChange, Kind, LastMessage, LastRead, Message,
@@ -25,7 +26,8 @@ struct Sample {
 impl Sample {
     /// Fails unless `good` is taken as it is.
     async fn of(collection: &'static str, good: &impl serde::Serialize) -> Self {
-        let store = Store::connect(&mongo_uri().await, "storage-test").await.unwrap();
+        let store =
+            Store::connect(&mongo_uri().await, "storage-test", "api", &Registry::new()).await.unwrap();
         store.prepare().await.unwrap();
         let good = serialize_to_document(good).unwrap();
         let sample = Self { store, collection, good };
@@ -120,6 +122,8 @@ async fn users() {
             ("presenceRev", text()),
             ("settings.privacy", "secret".into()),
             ("settings.notifications", 1.into()),
+            ("probe", "a:b".into()),
+            ("probe", Bson::Null),
             ("createdAt", text()),
         ])
         .await;
@@ -134,6 +138,7 @@ async fn users() {
             ("generation", 1_i32.into()),
             ("score", 5_i32.into()),
             ("settings.privacy", "friends-only".into()),
+            ("probe", "default".into()),
             ("something", "new".into()),
         ])
         .await;
@@ -162,6 +167,7 @@ fn conversation() -> Conversation {
         is_active: true,
         archived_seq: Some(0),
         blocked_by: vec![ada],
+        probe: Some("default".to_owned()),
         rev: 1,
         change: Some(ConversationChange {
             kind: "reactivate".to_owned(),
@@ -194,6 +200,7 @@ async fn conversations() {
             ("activityId", Bson::Null),
             ("blockedBy", ids(3)),
             ("blockRev", text()),
+            ("probe", "a b".into()),
             ("lastMessage.seq", 0_i64.into()),
             ("lastMessage.sender", text()),
             ("change.kind", "rename".into()),
@@ -237,6 +244,7 @@ fn message() -> Message {
             at: now,
             rev: 2,
         }),
+        received: None,
     }
 }
 
