@@ -30,7 +30,8 @@ use hyper_util::rt::TokioIo;
 use linkup::mongod::{self, Mongod, Options};
 use protocol::token::Tokens;
 use protocol::{Id, Timestamp};
-use service::admin::Readiness;
+use service::metrics::Registry;
+use service::monitoring::Monitoring;
 use store::Store;
 use store::bson::{Document, doc};
 use store::convert::oid;
@@ -60,7 +61,7 @@ const TEXT: &str = "a message of eighty bytes, which is about as much as somebod
 async fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let mongod = start(folder.path()).await?;
-    let store = Store::connect(&mongod.uri(), "rest-bench").await?;
+    let store = Store::connect(&mongod.uri(), "rest-bench", "api", &Registry::new()).await?;
     store.prepare().await?;
     let tokens = Tokens::new(&[7; 32]);
     let api = Api::start(&store, tokens.clone()).await?;
@@ -110,8 +111,8 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();
-        let ready = Readiness::default().part("api");
-        let running = api::run(listener, store.clone(), api::Config::new(tokens), ready, shutdown.clone());
+        let (config, monitoring) = (api::Config::new(tokens), Monitoring::default());
+        let running = api::run(listener, store.clone(), config, monitoring, shutdown.clone());
         Ok(Self { address, shutdown, task: tokio::spawn(running) })
     }
 
@@ -228,6 +229,7 @@ fn message(conversation: Id, sender: Id, seq: i64) -> Message {
         edited_at: None,
         is_deleted: false,
         change: None,
+        received: None,
     }
 }
 

@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use protocol::command::{Answer, Answers, Batch, Command, Heartbeat};
+use protocol::command::{Answer, Answers, Batch, Command, Heartbeat, READY_PATH};
 use protocol::model::UserSummary;
 use serde_json::value::to_raw_value;
 use tokio::net::TcpListener;
@@ -29,6 +29,9 @@ pub(crate) async fn start() -> Result<SocketAddr, Failure> {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
+    if request.uri().path() == READY_PATH {
+        return Ok(Response::default());
+    }
     let batch: Batch = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
     let answers = batch.commands.iter().map(|command| {
         Ok(Answer::Ok(match command {

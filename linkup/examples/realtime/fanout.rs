@@ -23,6 +23,17 @@ pub(crate) struct Fanout {
     pub(crate) tally: Tally,
 }
 
+impl Fanout {
+    /// One line of JSON.
+    pub(crate) fn json(&self) -> String {
+        let Self { deliveries, cost, tally: Tally { wrong, p50, p99, .. }, .. } = self;
+        let [p50, p99] = [p50, p99].map(|time| time.as_secs_f64() * 1e3);
+        format!(
+            r#"{{"deliveries_per_second":{deliveries:.0},"cpu_us_per_delivery":{cost:.4},"p50_ms":{p50:.3},"p99_ms":{p99:.3},"wrong":{wrong}}}"#
+        )
+    }
+}
+
 /// Sends events to a crowd at each of these rates, for as long as `measured` after a quarter of that to warm up.
 pub(crate) async fn measure(
     feed: &mut impl Feed,

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use bus::{Bus as _, Nats, Publisher};
 use protocol::bus::{BEAT_INTERVAL_MILLIS, Content, Delivery, Downlink, Envelope, Uplink};
-use protocol::{Clock, Id, Timestamp, event};
+use protocol::{Clock, Id, Timestamp, UnixMicros, event};
 use serde_json::value::RawValue;
+use service::metrics::Registry;
 use tokio::sync::mpsc;
 
 use super::process::Server;
@@ -64,7 +65,7 @@ pub(crate) struct Streamer {
 impl Streamer {
     /// Attaches to the bus. It ends when this is dropped.
     pub(crate) async fn start(nats: &str, users: Vec<Id>) -> Result<Self, Failure> {
-        let bus = Nats::connect(nats).await?;
+        let bus = Nats::connect(nats, &Registry::new()).await?;
         let (publisher, uplinks) = bus.attach_streamer().await?;
         let (events, queue) = mpsc::channel(64);
         let position =
@@ -129,14 +130,15 @@ impl<P: Publisher> Playing<P> {
     async fn say(&mut self, payload: &RawValue) -> Result<(), Failure> {
         self.position.time += 1;
         let content = Content::Event(event::encode(EVENT, payload, Some(self.position))?);
-        let envelope = Envelope { clock: self.position, recipients: self.users.clone(), content };
+        let received = Some(UnixMicros::now());
+        let envelope = Envelope { clock: self.position, recipients: self.users.clone(), content, received };
         self.deliver(Downlink::Events(vec![envelope])).await
     }
 
     async fn deliver(&mut self, body: Downlink) -> Result<(), Failure> {
         let Some(gateway) = self.gateway else { return Ok(()) };
         self.counter += 1;
-        let delivery = Delivery { term: 1, counter: self.counter, body };
+        let delivery = Delivery { term: 1, counter: self.counter, sent: UnixMicros::now(), body };
         Ok(self.publisher.publish(gateway, &delivery).await?)
     }
 }

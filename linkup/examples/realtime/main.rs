@@ -16,7 +16,9 @@
 //! nobody and keep no presence. All servers have the same allocator (mimalloc, without huge pages), the same runtime and the same
 //! cores, which they share with the clients.
 //!
-//! It takes under five minutes. `--quick` only sees that everything works and nothing is lost.
+//! It takes under five minutes. `--quick` only sees that everything works and nothing is lost. `--fanout` measures the fan-out of
+//! LinkUp's gateway alone, at the highest rate, and prints one line of JSON: for `linkup/benches/alternate.py`, which
+//! compares builds. The gateway takes settings that are not given here from this program's environment.
 //!
 //! | module | holds |
 //! |---|---|
@@ -89,6 +91,8 @@ const QUICK: Scale = Scale {
     stages: &[(200, Duration::from_secs(1)), (1_000, Duration::from_secs(1))],
     peer_hold: Duration::from_millis(100),
 };
+/// The one that `--fanout` measures.
+const HIGHEST_RATE: &[u32] = &[300];
 /// How many come and go before the first measurement of idle connections.
 const EARLY: usize = crowd::AT_ONCE;
 
@@ -98,8 +102,9 @@ async fn main() -> Result<(), Failure> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => run(&FULL).await,
         ["--quick"] => run(&QUICK).await,
+        ["--fanout"] => fan_out_alone(&Scale { rates: HIGHEST_RATE, ..FULL }).await,
         [ROLE, role] => role::play(role).await,
-        _ => Err("the only option is --quick".into()),
+        _ => Err("the only options are --quick and --fanout".into()),
     }
 }
 
@@ -114,12 +119,33 @@ async fn run(scale: &Scale) -> Result<(), Failure> {
     check(&ours)
 }
 
+/// Measures the fan-out of LinkUp's gateway, and nothing else.
+async fn fan_out_alone(scale: &Scale) -> Result<(), Failure> {
+    let nats = NatsServer::start().await;
+    let people = People::new(0, scale.listeners)?;
+    let (gateway, mut streamer) = gateway_alone(scale, &nats, &people).await?;
+    let (target, observed) = (gateway.target().await?, gateway.observed);
+    let (fanout, lost) = fan_out(scale, &people, target, observed, &mut streamer).await?;
+    gateway.kill().await?;
+    fanout.iter().for_each(|fanout| println!("{}", fanout.json()));
+    check(&Measured { idle: Vec::new(), fanout, slow: None, lost })
+}
+
+/// A gateway as a process of its own; what is behind it is played.
+async fn gateway_alone(
+    scale: &Scale,
+    nats: &NatsServer,
+    people: &People,
+) -> Result<(Server, feed::Streamer), Failure> {
+    let (url, api) = (nats.url(), format!("http://{}", api::start().await?));
+    let streamer = feed::Streamer::start(&url, people.ids[..scale.listeners].to_vec()).await?;
+    Ok((stack::gateway(&url, &api).await?, streamer))
+}
+
 /// Measures LinkUp's gateway: first alone, then with everything behind it.
 async fn linkup(scale: &Scale, nats: &NatsServer, people: &People) -> Result<Measured, Failure> {
     eprintln!("linkup: fan-out …");
-    let (url, api) = (nats.url(), format!("http://{}", api::start().await?));
-    let mut streamer = feed::Streamer::start(&url, people.ids[..scale.listeners].to_vec()).await?;
-    let gateway = stack::gateway(&url, &api).await?;
+    let (gateway, mut streamer) = gateway_alone(scale, nats, people).await?;
     let (target, observed) = (gateway.target().await?, gateway.observed);
     let (fanout, mut lost) = fan_out(scale, people, target, observed, &mut streamer).await?;
     eprintln!("linkup: beside a client that does not read …");

@@ -28,12 +28,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts this program again as something else, with these settings and no others, and waits until it is ready.
+    /// Starts this program again as something else, and waits until it is ready. These settings come before those of this
+    /// program's own environment.
     pub(crate) async fn start(role: &str, settings: &[(&str, &str)]) -> Result<Self, Failure> {
         let program: PathBuf = std::env::current_exe()?;
         let mut child = Command::new(program)
             .args([ROLE, role])
-            .env_clear()
             .envs(settings.iter().copied().chain([NO_HUGE_PAGES]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use linkup::mongod::{self, Mongod, Options};
 use protocol::token::Tokens;
 use protocol::{Id, Timestamp};
+use service::metrics::Registry;
 use store::Store;
 use store::document::User;
 use tempfile::TempDir;
@@ -75,7 +76,7 @@ impl Stack {
         let binary = mongod::locate(&mut |progress| eprintln!("{progress}")).await?;
         let mongod = Mongod::start(&binary, &Options::new(folder.path())).await?;
         let (mongodb, nats) = (mongod.uri(), nats.url());
-        let store = Store::connect(&mongodb, "realtime-bench").await?;
+        let store = Store::connect(&mongodb, "realtime-bench", "api", &Registry::new()).await?;
         store.prepare().await?;
         people.insert(&store).await?;
         let settings = [
