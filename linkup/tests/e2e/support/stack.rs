@@ -245,6 +245,14 @@ impl<B: Bus> Stack<B> {
         self.apis.pop().expect("an api node").stop().await;
     }
 
+    pub(crate) fn has_api(&self) -> bool {
+        !self.apis.is_empty()
+    }
+
+    pub(crate) fn has_streamer(&self) -> bool {
+        !self.streamers.is_empty()
+    }
+
     /// Stops the oldest streamer in an orderly way.
     pub(crate) async fn stop_streamer(&mut self) {
         self.streamers.remove(0).stop().await;
