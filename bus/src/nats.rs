@@ -196,8 +196,8 @@ impl Nats {
         let prefix = format!("{}.{WIRE_VERSION}", options.prefix).into();
         let link = Link { client, signals, prefix, patience: options.patience, metrics };
         let (told, connected) = watch::channel(true);
-        connected::export(registry, connected.clone());
-        tokio::spawn(connected::watch(link.clone(), told));
+        let metric = connected::export(registry);
+        tokio::spawn(connected::watch(link.clone(), told, metric));
         Ok(Self { link, attached: Arc::default(), connected })
     }
 

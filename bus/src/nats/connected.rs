@@ -3,6 +3,8 @@
 //! The client library notices a silent server after some ten seconds, which is too late for those who ask whether this
 //! process can do its job.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -19,8 +21,8 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// A server that takes longer than this to give an answer is not there.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Keeps `told` up to date until nobody listens any more.
-pub(super) async fn watch(link: Link, told: watch::Sender<bool>) {
+/// Keeps `told` up to date until nobody listens any more, and `metric` with it.
+pub(super) async fn watch(link: Link, told: watch::Sender<bool>, metric: Arc<AtomicBool>) {
     let mut echo = None;
     while !told.is_closed() {
         let answers = match link.client.connection_state() {
@@ -30,6 +32,7 @@ pub(super) async fn watch(link: Link, told: watch::Sender<bool>) {
                 timeout(ANSWER_TIMEOUT, ask(&link, &mut echo)).await.is_ok_and(|asked| asked.is_ok())
             }
         };
+        metric.store(answers, Ordering::Relaxed);
         told.send_if_modified(|before| std::mem::replace(before, answers) != answers);
         sleep(INTERVAL).await;
     }
@@ -48,10 +51,14 @@ async fn ask(link: &Link, echo: &mut Option<Echo>) -> Result<(), BusError> {
     asked
 }
 
-/// Exports `linkup_bus_connected`.
-pub(super) fn export(registry: &Registry, connected: watch::Receiver<bool>) {
+/// Exports `linkup_bus_connected`. Not from a receiver: the registry would keep the connection open for as long as it lives.
+pub(super) fn export(registry: &Registry) -> Arc<AtomicBool> {
+    let metric = Arc::new(AtomicBool::new(true));
+    let connected = Arc::clone(&metric);
     registry.collect(move |text| {
         let help = "1 while the connection to the bus is up; always 1 in one process";
-        text.gauge("linkup_bus_connected", help, &[], f64::from(u8::from(*connected.borrow())));
+        let value = f64::from(u8::from(connected.load(Ordering::Relaxed)));
+        text.gauge("linkup_bus_connected", help, &[], value);
     });
+    metric
 }

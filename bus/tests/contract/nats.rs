@@ -152,6 +152,22 @@ async fn a_server_that_is_silent_or_gone_is_noticed_soon_and_so_is_its_return() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_that_was_dropped_gives_its_connection_back_though_its_metrics_live() {
+    let server = NatsServer::start_with("max_connections: 1\n", &[]).await;
+    let registry = Registry::new();
+    let bus = Nats::connect(&server.url(), &registry).await.unwrap();
+    assert!(Nats::connect(&server.url(), &Registry::new()).await.is_err(), "one connection is all there is");
+    drop(bus);
+    let again = async {
+        while Nats::connect(&server.url(), &Registry::new()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("its connection back", again).await;
+    assert!(registry.value("linkup_bus_connected", &[]).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_messages_are_skipped() {
     let server = NatsServer::start().await;
     let options = NatsOptions::new(server.url()).prefix("other.place").name("test");

@@ -3,6 +3,7 @@
 //! Commands are not enough to tell. While nobody is let in there are hardly any, and so it would not show that the
 //! trouble is over.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(super) async fn watch(nodes: Arc<Nodes>, badge: Arc<Badge>, away: Arc<Away>,
     let mut turns = interval(INTERVAL);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut was_ready = false;
+    // Which nodes were late when they were asked last.
+    let mut late = HashSet::new();
     loop {
         if was_ready {
             turns.tick().await;
@@ -68,25 +71,51 @@ pub(super) async fn watch(nodes: Arc<Nodes>, badge: Arc<Badge>, away: Arc<Away>,
                     away.asked(true);
                     check.pass();
                 }
-                Ok((node, Err(reason))) => failed.push((node, reason)),
+                Ok((node, Err(refusal))) => failed.push((node, refusal)),
                 // Nobody aborts it, and it does not panic; but then nothing was heard of that node.
                 Err(_) => {}
             }
         }
         was_ready |= is_ready;
         if is_ready {
-            // Others are preferred to these. Where none is ready, each lane stays where it is.
-            failed.iter().for_each(|(node, _)| nodes.failed(*node));
+            // Others are preferred to these. Where none is ready, each lane stays where it is. One late answer is a
+            // hiccup, which is no reason to move everybody.
+            let avoid = failed.iter().filter(|(node, refusal)| !refusal.is_late() || late.contains(node));
+            avoid.for_each(|(node, _)| nodes.failed(*node));
+            late = failed.iter().filter(|(_, refusal)| refusal.is_late()).map(|(node, _)| *node).collect();
         } else {
             away.asked(false);
-            let first = failed.into_iter().min().map_or("nothing was heard".to_owned(), |(_, reason)| reason);
-            check.fail(format!("no api node is ready: {first}"));
+            let first = failed.into_iter().min_by_key(|(node, _)| *node);
+            let reason =
+                first.map_or_else(|| "nothing was heard".to_owned(), |(_, refusal)| refusal.to_string());
+            check.fail(format!("no api node is ready: {reason}"));
         }
     }
 }
 
-/// Asks one node. The error says in a few words why it is not ready.
-async fn ask(client: &Asking, url: &str, badge: &Badge) -> Result<(), String> {
+/// Why a node is not ready, in a few words.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("it did not answer in time")]
+    Late,
+    #[error("{0}")]
+    Because(String),
+}
+
+impl Refusal {
+    const fn is_late(&self) -> bool {
+        matches!(self, Self::Late)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(reason: &str) -> Self {
+        Self::Because(reason.to_owned())
+    }
+}
+
+/// Asks one node.
+async fn ask(client: &Asking, url: &str, badge: &Badge) -> Result<(), Refusal> {
     let token = badge.token().map_err(|_| "a token could not be signed")?;
     let request = Request::get(format!("{url}{READY_PATH}"))
         .header(AUTHORIZATION, format!("Bearer {token}"))
@@ -104,10 +133,11 @@ async fn ask(client: &Asking, url: &str, badge: &Badge) -> Result<(), String> {
         Ok(Ok((StatusCode::OK, _))) => Ok(()),
         Ok(Ok((status, body))) => {
             let told = serde_json::from_slice::<Told>(&body).ok().map(|told| told.message);
-            Err(told.map_or_else(|| format!("it answered with status {status}"), |told| shorten(&told)))
+            let status = || format!("it answered with status {status}");
+            Err(Refusal::Because(told.map_or_else(status, |told| shorten(&told))))
         }
-        Ok(Err(reason)) => Err(reason.to_owned()),
-        Err(_) => Err("it did not answer in time".to_owned()),
+        Ok(Err(reason)) => Err(reason.into()),
+        Err(_) => Err(Refusal::Late),
     }
 }
 

@@ -24,6 +24,8 @@ enum Mood {
     Refusing,
     Broken,
     Silent,
+    /// Silent to one question, ready from the next on.
+    Hesitating,
 }
 
 /// Stands in for an api node.
@@ -41,7 +43,7 @@ async fn answer(request: Request<Incoming>, mood: Mood) -> Response<Full<Bytes>>
         Mood::Ready => (StatusCode::OK, ""),
         Mood::Refusing => (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"the database has\nno primary"}"#),
         Mood::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "?"),
-        Mood::Silent => std::future::pending().await,
+        Mood::Silent | Mood::Hesitating => std::future::pending().await,
     };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
@@ -59,8 +61,15 @@ impl Node {
                 let mood = Arc::clone(&shown);
                 tokio::spawn(async move {
                     let service = service_fn(async |request| {
-                        let mood = *mood.lock().unwrap();
-                        Ok::<_, Infallible>(answer(request, mood).await)
+                        let now = {
+                            let mut mood = mood.lock().unwrap();
+                            let now = *mood;
+                            if now == Mood::Hesitating {
+                                *mood = Mood::Ready;
+                            }
+                            now
+                        };
+                        Ok::<_, Infallible>(answer(request, now).await)
                     });
                     let serving = hyper::server::conn::http1::Builder::new();
                     drop(serving.serve_connection(TokioIo::new(stream), service).await);
@@ -159,4 +168,26 @@ async fn one_node_that_is_ready_is_enough_and_is_preferred() {
     watched.until(Some("it did not answer in time")).await;
     nodes[ready].turn(Mood::Ready);
     watched.until(None).await;
+}
+
+#[tokio::test]
+async fn one_late_answer_moves_nobody_and_two_do() {
+    let nodes = [Node::start().await, Node::start().await];
+    let watched = watched(nodes.iter().map(|node| node.url.clone()).collect());
+    watched.until(None).await;
+    let [first, _] = watched.nodes.for_lane(0)[..] else { panic!("two nodes") };
+    nodes[first].turn(Mood::Hesitating);
+    let begun = Instant::now();
+    // It has hesitated, and the round in which it did is over.
+    while *nodes[first].mood.lock().unwrap() == Mood::Hesitating || begun.elapsed() < INTERVAL * 2 + PATIENCE
+    {
+        assert_eq!(watched.nodes.for_lane(0)[0], first);
+        assert!(begun.elapsed() < DEADLINE);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    nodes[first].turn(Mood::Silent);
+    while watched.nodes.for_lane(0)[0] == first {
+        assert!(begun.elapsed() < DEADLINE);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
