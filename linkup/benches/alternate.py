@@ -151,9 +151,9 @@ def descendant(name: str, ancestor: int) -> int:
     raise Discarded(f"there is no {name} below process {ancestor}")
 
 
-def wait_until_idle(patience: float) -> None:
-    """Waits until nothing else uses the machine; for no longer than `patience` seconds."""
-    deadline = time.monotonic() + patience
+def wait_until_idle(timeout: float) -> None:
+    """Waits until nothing else uses the machine; for no longer than `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while True:
         before, start = busy_seconds(), time.monotonic()
         time.sleep(IDLE_S)
@@ -269,8 +269,8 @@ def cpu_at(when: float, pids: dict[str, int]) -> tuple[float, dict[str, float]]:
 class Rounds:
     """Runs builds in turns, and keeps everything that came of it."""
 
-    def __init__(self, measure: Callable[[Build], Sample], patience: float, others: float) -> None:
-        self.measure, self.patience, self.others = measure, patience, others
+    def __init__(self, measure: Callable[[Build], Sample], idle_timeout: float, max_other_cores: float) -> None:
+        self.measure, self.idle_timeout, self.max_other_cores = measure, idle_timeout, max_other_cores
         self.kept: list[dict] = []
         self.discarded: list[dict] = []
 
@@ -285,8 +285,8 @@ class Rounds:
 
     def sample(self, build: Build, number: int) -> dict:
         """Runs one build until a run of it counts."""
-        for attempt in range(1, ATTEMPTS + 1):
-            wait_until_idle(self.patience)
+        for _ in range(ATTEMPTS):
+            wait_until_idle(self.idle_timeout)
             busy, own, start = busy_seconds(), own_seconds(), time.monotonic()
             about = {"round": number, "build": build.label}
             try:
@@ -296,7 +296,7 @@ class Rounds:
                 continue
             others = (busy_seconds() - busy - own_seconds() + own) / (time.monotonic() - start)
             about |= asdict(sample) | {"others_cores": round(max(others, 0.0), 3)}
-            if others > self.others and attempt < ATTEMPTS:
+            if others > self.max_other_cores:
                 self.discard(about | {"why": f"other processes used {others:.2f} cores"})
                 continue
             cpu = ", ".join(f"{name} {value:.3f}" for name, value in sample.cpu_us.items())
@@ -366,8 +366,8 @@ def main() -> None:
     for name, required in (("--a", True), ("--b", True), ("--c", False)):
         parser.add_argument(name, type=Build.parse, required=required, metavar="LABEL=PATH[:NAME=VALUE…]")
     parser.add_argument("--pairs", type=int, default=8, help="rounds that count (default 8)")
-    parser.add_argument("--patience", type=float, default=120.0, help="seconds to wait for idleness (default 120)")
-    parser.add_argument("--others", type=float, default=0.25, help="cores that others may use (default 0.25)")
+    parser.add_argument("--idle-timeout", type=float, default=120.0, help="seconds to wait for idleness (default 120)")
+    parser.add_argument("--max-other-cores", type=float, default=0.25, help="cores that others may use (default 0.25)")
     parser.add_argument("--out", type=Path, help="a file for everything that was measured, as JSON")
     options = parser.parse_args()
     builds = [build for build in (options.a, options.b, options.c) if build]
@@ -383,7 +383,7 @@ def main() -> None:
 
     client = builds[0].path / "loadtest"
     measure = fanout if options.scenario == "fanout" else lambda build: chat(build, client)
-    rounds = Rounds(measure, options.patience, options.others)
+    rounds = Rounds(measure, options.idle_timeout, options.max_other_cores)
     rounds.run(builds, options.pairs)
     if options.out:
         about = {build.label: {"path": str(build.path), "env": build.env} for build in builds}
