@@ -9,6 +9,7 @@
 //! | `hub` | users, the streamer, presence, typing |
 
 use protocol::ErrorCode;
+use service::labels;
 use service::metrics::{Counter, Registry};
 
 mod api;
@@ -32,85 +33,66 @@ pub(crate) struct Metrics {
     commands: [[Counter; Outcome::LABELS.len()]; Kind::LABELS.len()],
 }
 
-/// What something was refused by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
-    /// A page of another origin.
-    Origin,
-    /// Too many handshakes from one address in too short a time.
-    HandshakeRate,
-    /// Too many connections of one address at once.
-    AddressConnections,
-    /// Too many connections of one user at once.
-    UserConnections,
-    /// Too many connects of one user in too short a time. The connection is closed.
-    Connects,
-    /// Too many comebacks of one user in too short a time. They begin anew.
-    Resumes,
-    /// Too many commands on one connection in too short a time.
-    ConnectionCommands,
-    /// Too many commands of one user in too short a time.
-    UserCommands,
-    /// Too many kilobytes of messages of one user in too short a time.
-    UserBytes,
-    /// Somebody who was refused too many commands, and did not stop. The connection is closed.
-    Flood,
-    /// Somebody who wanted to connect while the api or the database was away.
-    Away,
+labels! {
+    /// What something was refused by.
+    pub(crate) enum Policy {
+        /// A page of another origin.
+        Origin = "origin",
+        /// Too many handshakes from one address in too short a time.
+        HandshakeRate = "handshake_rate",
+        /// Too many connections of one address at once.
+        AddressConnections = "address_connections",
+        /// Too many connections of one user at once.
+        UserConnections = "user_connections",
+        /// Too many connects of one user in too short a time. The connection is closed.
+        Connects = "connects",
+        /// Too many comebacks of one user in too short a time. They begin anew.
+        Resumes = "resumes",
+        /// Too many commands on one connection in too short a time.
+        ConnectionCommands = "connection_commands",
+        /// Too many commands of one user in too short a time.
+        UserCommands = "user_commands",
+        /// Too many kilobytes of messages of one user in too short a time.
+        UserBytes = "user_bytes",
+        /// Somebody who was refused too many commands, and did not stop. The connection is closed.
+        Flood = "flood",
+        /// Somebody who wanted to connect while the api or the database was away.
+        Away = "away",
+    }
 }
 
-impl Policy {
-    const LABELS: [&'static str; 11] = [
-        "origin",
-        "handshake_rate",
-        "address_connections",
-        "user_connections",
-        "connects",
-        "resumes",
-        "connection_commands",
-        "user_commands",
-        "user_bytes",
-        "flood",
-        "away",
-    ];
+labels! {
+    /// What a client asks for by an event.
+    pub(crate) enum Kind {
+        /// `message:send`
+        Send = "send",
+        /// `message:read`
+        Read = "read",
+        /// `conversation:typing`
+        Typing = "typing",
+        /// `user:status`
+        Status = "status",
+        /// `user:connect`, on a socket that is connected.
+        Refresh = "refresh",
+        /// Anything else.
+        Unknown = "unknown",
+    }
 }
 
-/// What a client asks for by an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// `message:send`
-    Send,
-    /// `message:read`
-    Read,
-    /// `conversation:typing`
-    Typing,
-    /// `user:status`
-    Status,
-    /// `user:connect`, on a socket that is connected.
-    Refresh,
-    /// Anything else.
-    Unknown,
-}
-
-impl Kind {
-    const LABELS: [&'static str; 6] = ["send", "read", "typing", "status", "refresh", "unknown"];
-}
-
-/// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Ok,
-    /// The client's fault.
-    Rejected,
-    /// The server's.
-    Failed,
-    /// It was one too many.
-    Refused,
+labels! {
+    /// What came of it.
+    pub(crate) enum Outcome {
+        Ok = "ok",
+        /// The client's fault.
+        Rejected = "rejected",
+        /// The server's.
+        Failed = "failed",
+        /// It was one too many.
+        Refused = "refused",
+    }
 }
 
 impl Outcome {
-    const LABELS: [&'static str; 4] = ["ok", "rejected", "failed", "refused"];
-
     /// Whose fault an error is.
     pub(crate) fn of(code: ErrorCode) -> Self {
         match code {
@@ -168,10 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_label_belongs_to_what_it_says() {
-        assert_eq!(Policy::LABELS[Policy::Away as usize], "away");
-        assert_eq!(Kind::LABELS[Kind::Unknown as usize], "unknown");
-        assert_eq!(Outcome::LABELS[Outcome::Refused as usize], "refused");
+    fn a_command_is_counted_by_whose_fault_its_error_is() {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry);
         metrics.refused(Policy::Flood);

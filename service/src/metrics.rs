@@ -12,12 +12,14 @@
 //! |---|---|
 //! | [`buckets`] | the bounds of histograms |
 //! | [`atomic`] | counters and histograms for hot paths |
+//! | [`labels!`](crate::labels) | a label and the variants of its values |
 //! | [`text`] | the exposition format, for what is rendered here |
 //! | [`process`] | `process_*` |
 //! | [`runtime`] | `linkup_runtime_*` |
 
 pub mod atomic;
 pub mod buckets;
+mod labels;
 pub mod process;
 pub mod runtime;
 pub mod text;

@@ -9,6 +9,7 @@ mod lag;
 use std::time::Duration;
 
 use protocol::event;
+use service::labels;
 use service::metrics::{AtomicCounter, AtomicHistogram, Counter, Gauge, Histogram, Registry};
 use store::name;
 
@@ -99,32 +100,26 @@ pub(crate) const USER_GONE: &str = "user_gone";
 const COLLECTIONS: [&str; 5] =
     [name::MESSAGES, name::CONVERSATIONS, name::USERS, name::ACTIVITIES, name::READS];
 
-/// What a delivery is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DeliveryKind {
-    Events,
-    Replay,
-    Registered,
-    Typing,
-    Beat,
+labels! {
+    /// What a delivery is.
+    pub(crate) enum DeliveryKind {
+        Events = "events",
+        Replay = "replay",
+        Registered = "registered",
+        Typing = "typing",
+        Beat = "beat",
+    }
 }
 
-impl DeliveryKind {
-    const LABELS: [&'static str; 5] = ["events", "replay", "registered", "typing", "beat"];
-}
-
-/// What came of asking for the lease, or for more of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LeaseOutcome {
-    Acquired,
-    Renewed,
-    Lost,
-    /// The database did not answer.
-    Failed,
-}
-
-impl LeaseOutcome {
-    const LABELS: [&'static str; 4] = ["acquired", "renewed", "lost", "failed"];
+labels! {
+    /// What came of asking for the lease, or for more of it.
+    pub(crate) enum LeaseOutcome {
+        Acquired = "acquired",
+        Renewed = "renewed",
+        Lost = "lost",
+        /// The database did not answer.
+        Failed = "failed",
+    }
 }
 
 impl Metrics {
@@ -258,6 +253,20 @@ impl Metrics {
         self.deliveries[kind as usize].increment(1);
     }
 
+    /// This streamer stands by: what it held as the active one it holds no more.
+    pub(crate) fn stopped(&self) {
+        self.lag.stopped();
+        let held = [
+            &self.pending,
+            &self.gateways,
+            &self.users,
+            &self.log_events,
+            &self.log_bytes,
+            &self.forgotten_users,
+        ];
+        held.into_iter().for_each(|gauge| gauge.set(0.0));
+    }
+
     /// Counts what came of asking for the lease.
     pub(crate) fn lease(&self, outcome: LeaseOutcome) {
         self.lease[outcome as usize].increment(1);
@@ -277,9 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_label_belongs_to_what_it_says_and_every_event_is_counted() {
-        assert_eq!(DeliveryKind::LABELS[DeliveryKind::Beat as usize], "beat");
-        assert_eq!(LeaseOutcome::LABELS[LeaseOutcome::Failed as usize], "failed");
+    fn every_event_and_change_is_counted_by_its_name() {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry, || None);
         metrics.event(event::USER_STATUS);
@@ -290,5 +297,17 @@ mod tests {
         assert_eq!(value("linkup_streamer_events_total", ("event", "user_gone")), Some(1.0));
         assert_eq!(value("linkup_streamer_events_total", ("event", "message:new")), Some(0.0));
         assert_eq!(value("linkup_streamer_changes_total", ("collection", "reads")), Some(1.0));
+    }
+
+    #[test]
+    fn a_streamer_that_stands_by_holds_nothing() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry, || None);
+        metrics.pending.set(7.0);
+        metrics.users.set(1_000.0);
+        metrics.stopped();
+        for name in ["linkup_streamer_pending_changes", "linkup_streamer_users"] {
+            assert_eq!(registry.value(name, &[]), Some(0.0), "{name}");
+        }
     }
 }

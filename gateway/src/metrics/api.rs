@@ -1,5 +1,6 @@
 //! What goes to the api and comes back.
 
+use service::labels;
 use service::metrics::{AtomicHistogram, Counter, Histogram, Registry};
 
 /// The handles.
@@ -15,28 +16,22 @@ pub(crate) struct Api {
     pub(crate) queue_stage: AtomicHistogram,
 }
 
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Called {
-    FirstTry,
-    Retried,
-    Failed,
+labels! {
+    /// What became of a batch.
+    pub(crate) enum Called {
+        FirstTry = "first_try",
+        Retried = "retried",
+        Failed = "failed",
+    }
 }
 
-impl Called {
-    const LABELS: [&'static str; 3] = ["first_try", "retried", "failed"];
-}
-
-/// What became of a request that was passed through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proxied {
-    Answered,
-    Unreachable,
-    Late,
-}
-
-impl Proxied {
-    const LABELS: [&'static str; 3] = ["answered", "unreachable", "late"];
+labels! {
+    /// What became of a request that was passed through.
+    pub(crate) enum Proxied {
+        Answered = "answered",
+        Unreachable = "unreachable",
+        Late = "late",
+    }
 }
 
 impl Api {

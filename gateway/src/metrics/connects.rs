@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use service::labels;
 use service::metrics::{Counter, Histogram, Registry};
 
 /// The handles.
@@ -13,22 +14,19 @@ pub(crate) struct Connects {
     started: Instant,
 }
 
-/// What became of a client that asked to be connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Connected {
-    Admitted,
-    /// It was given what it had missed.
-    Recovered,
-    BadToken,
-    UnknownUser,
-    /// The api could not be asked.
-    Away,
-    /// It left before, or was closed for another reason.
-    Gone,
-}
-
-impl Connected {
-    const LABELS: [&'static str; 6] = ["admitted", "recovered", "bad_token", "unknown_user", "away", "gone"];
+labels! {
+    /// What became of a client that asked to be connected.
+    pub(crate) enum Connected {
+        Admitted = "admitted",
+        /// It was given what it had missed.
+        Recovered = "recovered",
+        BadToken = "bad_token",
+        UnknownUser = "unknown_user",
+        /// The api could not be asked.
+        Away = "away",
+        /// It left before, or was closed for another reason.
+        Gone = "gone",
+    }
 }
 
 impl Connects {

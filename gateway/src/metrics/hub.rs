@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use service::labels;
 use service::metrics::{Counter, Gauge, Registry};
 
 /// The handles.
@@ -26,20 +27,19 @@ pub(crate) struct Hub {
     pub(crate) queue: Arc<AtomicUsize>,
 }
 
-/// Why users have to be registered again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gap {
-    /// A delivery was lost.
-    Numbers,
-    NewStreamer,
-    BusReconnected,
-    /// A registration was not answered.
-    Silence,
+labels! {
+    /// Why users have to be registered again.
+    pub(crate) enum Gap {
+        /// A delivery was lost.
+        Numbers = "numbers",
+        NewStreamer = "new_streamer",
+        BusReconnected = "bus_reconnected",
+        /// A registration was not answered.
+        Silence = "silence",
+    }
 }
 
 impl Gap {
-    const LABELS: [&'static str; 4] = ["numbers", "new_streamer", "bus_reconnected", "silence"];
-
     /// For logs.
     pub(crate) fn label(self) -> &'static str {
         Self::LABELS[self as usize]

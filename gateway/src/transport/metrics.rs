@@ -3,6 +3,7 @@
 //! What happens per frame or per connection's turn is counted with atomics of our own; everything else is rarer.
 
 use protocol::UnixMicros;
+use service::labels;
 use service::metrics::{AtomicCounter, AtomicHistogram, Counter, Gauge, Registry};
 
 use super::agent::{self, Agent};
@@ -36,104 +37,78 @@ pub(super) struct Metrics {
 const PROTOCOLS: [&str; 4] = ["socketio", "ws", "engine", "raw"];
 const TRANSPORTS: [&str; 2] = ["websocket", "polling"];
 
-/// What became of a request for a session of another node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passed {
-    /// The other node answered it.
-    Answered,
-    /// It became a WebSocket.
-    Upgraded,
-    /// There is no such node.
-    Unknown,
-    /// The node could not be reached, or its answer broke off.
-    Unreachable,
-    /// The node did not answer in time.
-    Late,
-    /// This node stopped before the other one answered.
-    Stopped,
+labels! {
+    /// What became of a request for a session of another node.
+    pub(super) enum Passed {
+        /// The other node answered it.
+        Answered = "answered",
+        /// It became a WebSocket.
+        Upgraded = "upgraded",
+        /// There is no such node.
+        Unknown = "unknown",
+        /// The node could not be reached, or its answer broke off.
+        Unreachable = "unreachable",
+        /// The node did not answer in time.
+        Late = "late",
+        /// This node stopped before the other one answered.
+        Stopped = "stopped",
+    }
 }
 
-impl Passed {
-    const LABELS: [&'static str; 6] = ["answered", "upgraded", "unknown", "unreachable", "late", "stopped"];
+labels! {
+    /// Why a handshake did not become a connection.
+    pub(super) enum Refusal {
+        /// It names no transport that there is, or one that its session does not use now.
+        Transport = "transport",
+        /// It names a session that does not exist.
+        Session = "session",
+        /// It has a method that means nothing there.
+        Method = "method",
+        /// It is no WebSocket's where only a WebSocket can be.
+        NotWebSocket = "not_websocket",
+        /// It is of another version of Engine.IO or of WebSocket.
+        Version = "version",
+        /// The application did not allow it.
+        Application = "application",
+        /// It is no handshake by RFC 6455: not HTTP/1.1, with a body, without a key.
+        Broken = "broken",
+    }
 }
 
-/// Why a handshake did not become a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It names no transport that there is, or one that its session does not use now.
-    Transport,
-    /// It names a session that does not exist.
-    Session,
-    /// It has a method that means nothing there.
-    Method,
-    /// It is no WebSocket's where only a WebSocket can be.
-    NotWebSocket,
-    /// It is of another version of Engine.IO or of WebSocket.
-    Version,
-    /// The application did not allow it.
-    Application,
-    /// It is no handshake by RFC 6455: not HTTP/1.1, with a body, without a key.
-    Broken,
-}
-
-impl Refusal {
-    const LABELS: [&'static str; 7] =
-        ["transport", "session", "method", "not_websocket", "version", "application", "broken"];
-}
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// The client closed it in good order.
-    Client,
-    /// The TCP connection ended or broke.
-    Lost,
-    /// The client broke the protocol.
-    Protocol,
-    /// The client sent what is not accepted there, such as bytes.
-    Unsupported,
-    /// The client sent a text that is not UTF-8.
-    InvalidText,
-    /// The client sent a message that is too large.
-    TooLarge,
-    /// No sign of life.
-    Heartbeat,
-    /// No admitted client in time.
-    ConnectTimeout,
-    /// Too much waited for a client that does not read, or does not read fast enough.
-    SlowConsumer,
-    /// The clients of a transport asked too often to be connected.
-    TooMany,
-    /// This node stops.
-    Shutdown,
-    /// The application refused the client of a `/ws` connection.
-    Refused,
-    /// The application turned the client away after it had been let in.
-    Dismissed,
-    /// The client's time was up.
-    Expired,
-    /// The application closed it.
-    Application,
-}
-
-impl Why {
-    const LABELS: [&'static str; 15] = [
-        "client",
-        "lost",
-        "protocol",
-        "unsupported",
-        "invalid_text",
-        "too_large",
-        "heartbeat",
-        "connect_timeout",
-        "slow_consumer",
-        "too_many",
-        "shutdown",
-        "refused",
-        "dismissed",
-        "expired",
-        "application",
-    ];
+labels! {
+    /// Why a connection ended.
+    pub(super) enum Why {
+        /// The client closed it in good order.
+        Client = "client",
+        /// The TCP connection ended or broke.
+        Lost = "lost",
+        /// The client broke the protocol.
+        Protocol = "protocol",
+        /// The client sent what is not accepted there, such as bytes.
+        Unsupported = "unsupported",
+        /// The client sent a text that is not UTF-8.
+        InvalidText = "invalid_text",
+        /// The client sent a message that is too large.
+        TooLarge = "too_large",
+        /// No sign of life.
+        Heartbeat = "heartbeat",
+        /// No admitted client in time.
+        ConnectTimeout = "connect_timeout",
+        /// Too much waited for a client that does not read, or does not read fast enough.
+        SlowConsumer = "slow_consumer",
+        /// The clients of a transport asked too often to be connected.
+        TooMany = "too_many",
+        /// This node stops.
+        Shutdown = "shutdown",
+        /// The application refused the client of a `/ws` connection.
+        Refused = "refused",
+        /// The application turned the client away after it had been let in.
+        Dismissed = "dismissed",
+        /// The client's time was up.
+        Expired = "expired",
+        /// The application closed it.
+        Application = "application",
+    }
 }
 
 impl Metrics {
@@ -290,9 +265,6 @@ mod tests {
     fn every_reason_has_its_own_label() {
         assert_eq!(PROTOCOLS[Wire::SocketIo as usize], "socketio");
         assert_eq!(PROTOCOLS[Wire::Raw as usize], "raw");
-        assert_eq!(Passed::LABELS[Passed::Stopped as usize], "stopped");
-        assert_eq!(Refusal::LABELS[Refusal::Broken as usize], "broken");
-        assert_eq!(Why::LABELS[Why::Application as usize], "application");
         let registry = Registry::new();
         let metrics = Metrics::new(&registry);
         metrics.closed(Why::SlowConsumer);
