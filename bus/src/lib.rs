@@ -36,8 +36,8 @@ pub trait Bus: Clone + Send + Sync + 'static {
     /// What a gateway speaks to the streamer with.
     type Uplinks: UplinkSender;
 
-    /// Whether the bus itself (the server, not just the socket to it) answers; right within two seconds. Always true in one
-    /// process.
+    /// Whether the bus itself (the server, not just the socket to it) answers; right within two seconds. Always true in
+    /// one process.
     fn connected(&self) -> watch::Receiver<bool>;
 
     /// Attaches the streamer's side: it publishes to gateways and receives what gateways say.

@@ -1,9 +1,9 @@
 //! The bus over NATS, for parts on several hosts.
 //!
 //! Subjects: `<prefix>.2.gateway.<id>` to one gateway, `<prefix>.2.streamer` to the streamers, and
-//! `<prefix>.2.echo.<id>` for round trips (2 is the version of what is said), so that an account needs rights on `<prefix>.>` only. Messages are
-//! `postcard`. Plain NATS, no JetStream: deliveries are numbered and the streamer can replay them, so a second
-//! log would only cost.
+//! `<prefix>.2.echo.<id>` for round trips (2 is the version of what is said), so that an account needs rights on
+//! `<prefix>.>` only. Messages are `postcard`. Plain NATS, no JetStream: deliveries are numbered and the streamer can
+//! replay them, so a second log would only cost.
 //!
 //! | module | holds |
 //! |---|---|
@@ -32,7 +32,7 @@ use serde::Serialize;
 use service::metrics::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::metrics::Metrics;
 use crate::{Bus, BusError, Incoming, Publisher, UplinkSender, size};
@@ -40,13 +40,15 @@ use address::Servers;
 use echo::Echo;
 use signals::Signals;
 
-/// Part of every subject. It changes with what is said: processes that do not understand each other do not hear each other
-/// either, so that nothing counts as delivered which nobody could read.
+/// Part of every subject. It changes with what is said: processes that do not understand each other do not hear each
+/// other either, so that nothing counts as delivered which nobody could read.
 const WIRE_VERSION: &str = "2";
 /// How long one server may take to accept a connection.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long connecting may take in all: names are resolved, and several servers may be tried.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait after a connection that could not be made before the next attempt.
+const DIAL_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between attempts to reconnect.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 /// Silence after which the server is asked whether it lives. The third such question without an answer
@@ -167,9 +169,32 @@ impl Nats {
     /// [`BusError::Config`] if the URL or the prefix cannot be used, [`BusError::Unreachable`] if no server
     /// accepts the connection within ten seconds.
     pub async fn connect_with(options: NatsOptions, registry: &Registry) -> Result<Self, BusError> {
+        Self::dial(&options, registry, Metrics::new(registry)).await
+    }
+
+    /// Connects as soon as a server accepts the connection, however long that takes. `failed` gets the error of every
+    /// attempt that failed.
+    ///
+    /// # Errors
+    /// [`BusError::Config`] if the URL or the prefix cannot be used.
+    pub async fn connect_when_reachable(
+        options: NatsOptions,
+        registry: &Registry,
+        mut failed: impl FnMut(&BusError),
+    ) -> Result<Self, BusError> {
+        let metrics = Metrics::new(registry);
+        loop {
+            match Self::dial(&options, registry, metrics.clone()).await {
+                Err(error @ BusError::Unreachable { .. }) => failed(&error),
+                ended => return ended,
+            }
+            sleep(DIAL_PAUSE).await;
+        }
+    }
+
+    async fn dial(options: &NatsOptions, registry: &Registry, metrics: Metrics) -> Result<Self, BusError> {
         check_prefix(&options.prefix)?;
         let servers = Servers::parse(&options.url)?;
-        let metrics = Metrics::new(registry);
         let signals = Arc::new(Signals::new(metrics.clone()));
         let reported = signals.clone();
         let connecting = servers

@@ -6,6 +6,7 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ClientOptions, ServerAddress};
 use service::config::Env;
+use service::health::Check;
 use service::metrics::Registry;
 use store::status::Status;
 use store::{Store, StoreError};
@@ -120,6 +121,32 @@ pub async fn connect(
         }
         tokio::time::sleep(CONNECT_PAUSE).await;
     }
+}
+
+/// Connects as [`connect`] does and prepares the schema, however long MongoDB does not answer; `check` says meanwhile
+/// what is missing. For a process that others watch: were it to end, it would only be started again.
+///
+/// # Errors
+///
+/// When what answers is no replica set, or not the one that the URI names; the error says what to do.
+pub async fn connect_when_reachable(
+    uri: &str,
+    app_name: &str,
+    (client, check): (&'static str, &Check),
+    registry: &Registry,
+) -> Result<Store, LaunchError> {
+    let store = loop {
+        match connect(uri, app_name, client, registry).await {
+            Err(LaunchError::Store(error @ StoreError::NoAnswer { .. })) => {
+                check.fail("it does not answer");
+                warn!(%error, "waiting for MongoDB");
+            }
+            ended => break ended?,
+        }
+    };
+    check.fail("its schema is being prepared");
+    store.prepare().await?;
+    Ok(store)
 }
 
 /// Starts to ask MongoDB how it is, once for each process.

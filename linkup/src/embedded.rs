@@ -196,8 +196,8 @@ pub(crate) fn run_gateway<B: Bus>(
     }
 }
 
-/// Waits until so many parts serve, and then until all is well, however long that takes: what is away may be away for long,
-/// and a process that gave up would only be started again. A part that was just started has no checks yet.
+/// Waits until so many parts serve, and then until all is well, however long that takes: what is away may be away for
+/// long, and a process that gave up would only be started again. A part that was just started has no checks yet.
 pub(crate) async fn until_ready(
     parts: &mut Parts,
     health: &Health,

@@ -1,8 +1,9 @@
-//! The synthetic probe: two users of its own exchange a message now and then through the public address, and operators see how long it took
-//! and whether it failed. It answers "can people chat?" when nobody is chatting.
+//! The synthetic probe: two users of its own exchange a message now and then through the public address, and operators
+//! see how long it took and whether it failed. It answers "can people chat?" when nobody is chatting.
 //!
-//! It goes the way that people go: the address of the balancer, Socket.IO, a token. Both users stay connected between exchanges, and take
-//! turns to send. What went wrong on its own side is told apart from what went wrong on the server's, see [`Outcome`].
+//! It goes the way that people go: the address of the balancer, Socket.IO, a token. Both users stay connected between
+//! exchanges, and take turns to send. What went wrong on its own side is told apart from what went wrong on the
+//! server's, see [`Outcome`].
 //!
 //! | module | holds |
 //! |---|---|

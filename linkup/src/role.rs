@@ -1,12 +1,15 @@
 //! One part alone in its process, with MongoDB and the bus elsewhere.
 
-use bus::Nats;
+use bus::{Nats, NatsOptions};
 use service::admin;
 use service::config::Env;
+use service::health::Check;
+use service::metrics::Registry;
 use service::monitoring::Monitoring;
 use service::shutdown::Shutdown;
 use store::Store;
 use tokio::net::TcpListener;
+use tracing::warn;
 
 use crate::console::print;
 use crate::database::{self, MONGODB_URI};
@@ -106,12 +109,15 @@ async fn start_api(mut env: Env) -> Result<Role, LaunchError> {
     let admin = settings::listen_admin(addresses.admin).await?;
     let banner = format!("linkup api is ready on {}", settings::reachable(listener.local_addr()?));
     let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("api", silent));
-    let store = database::connect(&uri, "linkup-api", "api", &monitoring.registry).await?;
-    store.prepare().await?;
     start_admin(&mut parts, admin, &monitoring);
+    let check = monitoring.health.check("mongodb");
+    let store =
+        database::connect_when_reachable(&uri, "linkup-api", ("api", &check), &monitoring.registry).await?;
     database::watch(&mut parts, &store, &monitoring.registry);
     let watched = monitoring.clone();
     parts.start("api", |shutdown| api::run(listener, store.clone(), config, watched, shutdown));
+    // From here on the part's own check tells.
+    check.pass();
     Ok(Role { parts, monitoring, serving: 1, store: Some(store), banner })
 }
 
@@ -125,13 +131,23 @@ async fn start_streamer(mut env: Env) -> Result<Role, LaunchError> {
     settings::finish(env)?;
     let admin = settings::listen_admin(addresses.admin).await?;
     let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("streamer", silent));
-    let bus = Nats::connect(&nats_url, &monitoring.registry).await?;
-    let store = database::connect(&uri, "linkup-streamer", "streamer", &monitoring.registry).await?;
-    store.prepare().await?;
     start_admin(&mut parts, admin, &monitoring);
+    let (mongodb, connected) = (monitoring.health.check("mongodb"), monitoring.health.check("bus"));
+    let (bus, store) = tokio::try_join!(
+        connect_bus(nats_url, &monitoring.registry, &connected),
+        database::connect_when_reachable(
+            &uri,
+            "linkup-streamer",
+            ("streamer", &mongodb),
+            &monitoring.registry
+        ),
+    )?;
     let status = database::watch(&mut parts, &store, &monitoring.registry);
     let watched = monitoring.clone();
     parts.start("streamer", |shutdown| streamer::run(store.clone(), status, bus, config, watched, shutdown));
+    // From here on the part's own checks tell.
+    mongodb.pass();
+    connected.pass();
     Ok(Role {
         parts,
         monitoring,
@@ -152,10 +168,13 @@ async fn start_gateway(mut env: Env) -> Result<Role, LaunchError> {
     let admin = settings::listen_admin(addresses.admin).await?;
     let banner = format!("linkup gateway is ready on {}", settings::reachable(listener.local_addr()?));
     let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("gateway", silent));
-    let bus = Nats::connect(&nats_url, &monitoring.registry).await?;
     start_admin(&mut parts, admin, &monitoring);
+    let connected = monitoring.health.check("bus");
+    let bus = connect_bus(nats_url, &monitoring.registry, &connected).await?;
     let watched = monitoring.clone();
     parts.start("gateway", |shutdown| run_gateway(listener, bus, config, watched, shutdown));
+    // From here on the part's own check tells.
+    connected.pass();
     Ok(Role { parts, monitoring, serving: 1, store: None, banner })
 }
 
@@ -171,6 +190,15 @@ async fn start_probe(mut env: Env) -> Result<Role, LaunchError> {
     let metrics = ProbeMetrics::new(&monitoring.registry);
     parts.start("probe", |shutdown| probe::run(config, metrics, shutdown));
     Ok(Role { parts, monitoring, serving: 0, store: None, banner: "linkup probe is ready".to_owned() })
+}
+
+/// Connects to the bus, however long it cannot be reached; `check` says so meanwhile.
+async fn connect_bus(url: String, registry: &Registry, check: &Check) -> Result<Nats, LaunchError> {
+    let connecting = Nats::connect_when_reachable(NatsOptions::new(url), registry, |error| {
+        check.fail("it cannot be reached");
+        warn!(%error, "waiting for the bus; check that nats-server runs there and that NATS_URL is right");
+    });
+    Ok(connecting.await?)
 }
 
 /// A setting that a role cannot do without; what is wrong is remembered in `env`.

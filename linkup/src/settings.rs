@@ -18,8 +18,8 @@ pub const ADMIN_ADDR: &str = "ADMIN_ADDR";
 /// The variable with the bus between processes.
 pub const NATS_URL: &str = "NATS_URL";
 
-/// Connections that may wait to be accepted; the system has a bound of its own. When all clients come back at once, those that find
-/// no room are only tried again after a second, and then after longer and longer.
+/// Connections that may wait to be accepted; the system has a bound of its own. When all clients come back at once,
+/// those that find no room are only tried again after a second, and then after longer and longer.
 const BACKLOG: u32 = 4_096;
 
 /// Defaults of one kind of process. They differ, so that all roles fit on one machine.

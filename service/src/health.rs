@@ -55,8 +55,8 @@ pub struct Heartbeat {
 }
 
 impl Health {
-    /// Adds a check. It fails until it [passes](Check::pass). Several of one name count as one, which holds while all do:
-    /// in one process with several parts, each has its own view of the database.
+    /// Adds a check. It fails until it [passes](Check::pass). Several of one name count as one, which holds while all
+    /// do: in one process with several parts, each has its own view of the database.
     #[must_use]
     pub fn check(&self, name: &'static str) -> Check {
         let reason = Some(Cow::Borrowed("starting"));
@@ -142,7 +142,7 @@ impl Health {
         json!({ "alive": stuck.is_empty(), "stuck": stuck })
     }
 
-    /// Exports `linkup_health{check}` and `linkup_ready`.
+    /// Exports `linkup_health{check}`, `linkup_ready` and `linkup_alive`.
     pub fn register(&self, registry: &Registry) {
         let health = self.clone();
         registry.collect(move |text| {
@@ -160,6 +160,8 @@ impl Health {
             }
             let ready = f64::from(u8::from(health.is_ready()));
             text.gauge("linkup_ready", "1 while /readyz answers 200", &[], ready);
+            let alive = f64::from(u8::from(health.stuck().is_empty()));
+            text.gauge("linkup_alive", "1 while /livez answers 200", &[], alive);
         });
     }
 }
@@ -190,7 +192,7 @@ impl Check {
         let began = matches!(state.reason.as_deref(), Some("starting"));
         state.reason = reason;
         match (held, &state.reason) {
-            (true, Some(reason)) => tracing::warn!(check = name, %reason, "not healthy"),
+            (true, Some(reason)) => tracing::warn!(check = name, %reason, "a health check fails"),
             (false, None) if !began => tracing::info!(check = name, "healthy again"),
             _ => {}
         }
@@ -256,7 +258,11 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(health.liveness(), json!({ "alive": false, "stuck": ["hub"] }));
+        let registry = Registry::new();
+        health.register(&registry);
+        assert_eq!(registry.value("linkup_alive", &[]), Some(0.0));
         heartbeat.beat();
+        assert_eq!(registry.value("linkup_alive", &[]), Some(1.0));
         assert!(health.stuck().is_empty());
     }
 }

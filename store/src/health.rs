@@ -6,6 +6,7 @@ use mongodb::bson::{Bson, Document, doc};
 use service::health::Check;
 use service::shutdown::Shutdown;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::warn;
 
 use crate::stream::cluster_time;
 use crate::{Store, StoreError};
@@ -41,10 +42,10 @@ impl Store {
 
 /// Has `check` tell whether MongoDB takes writes, until `shutdown`.
 ///
-/// Seen within two seconds: a MongoDB that cannot be reached, or does not answer; a replica set without a primary; and a
-/// primary that has lost its majority. Such a primary answers for ten more seconds before it steps down, and only what it
-/// writes tells: nobody follows. So this is seen from the first write on, and the server itself writes every ten seconds,
-/// every gateway every five; while nobody writes nobody misses anything.
+/// Seen within two seconds: a MongoDB that cannot be reached, or does not answer; a replica set without a primary; and
+/// a primary that has lost its majority. Such a primary answers for ten more seconds before it steps down, and only
+/// what it writes tells: nobody follows. So this is seen from the first write on, and the server itself writes every
+/// ten seconds, every gateway every five; while nobody writes nobody misses anything.
 ///
 /// Not seen: a server that answers but cannot write, such as one whose disk is full or whose writes are locked.
 pub async fn watch(store: &Store, check: &Check, shutdown: &Shutdown) {
@@ -53,11 +54,21 @@ pub async fn watch(store: &Store, check: &Check, shutdown: &Shutdown) {
         loop {
             match store.written().await {
                 Ok(written) if !majority.is_stuck(written, Instant::now()) => check.pass(),
-                // Whatever it looks like: a majority has just acknowledged something. A server that is only slow is not away.
+                // Whatever it looks like: a majority has just acknowledged something. A server that is only slow is not
+                // away.
                 _ if store.commands.acknowledged_within(STUCK) => check.pass(),
                 Ok(_) => check.fail("no majority follows"),
-                Err(error) if error.is_unavailable() => check.fail("no primary answers"),
-                Err(_) => check.fail("refuses to answer"),
+                Err(error) => {
+                    if check.holds() {
+                        // The driver's own words, such as those on certificates and credentials.
+                        warn!(%error, "MongoDB is out of reach");
+                    }
+                    check.fail(if error.is_unavailable() {
+                        "no primary answers"
+                    } else {
+                        "it refuses the command"
+                    });
+                }
             }
             sleep(INTERVAL).await;
         }

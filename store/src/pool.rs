@@ -49,7 +49,7 @@ fn pass_on(handler: &EventHandler<CmapEvent>, event: CmapEvent) {
             let sender = sender.clone();
             tokio::spawn(async move { sender.send(event).await });
         }
-        _ => tracing::warn!("a handler of connections' events is of a kind that is not known"),
+        _ => tracing::warn!("unsupported kind of handler for events of the connection pool"),
     }
 }
 

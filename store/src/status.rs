@@ -143,7 +143,7 @@ impl Status {
                 ErrorKind::Command(command) => {
                     if command.code == UNAUTHORIZED && !self.inner.complained.swap(true, Ordering::Relaxed) {
                         tracing::warn!(
-                            "MongoDB does not tell LinkUp's user how it is, so some metrics stay 0: grant the role \
+                            "LinkUp's user may not read MongoDB's status, so some metrics stay 0: grant it the role \
                              clusterMonitor"
                         );
                     }

@@ -1,9 +1,9 @@
 //! Who is told that somebody came or went: friends, and those with whom there is a direct conversation.
 //!
-//! Never somebody who blocks the other or is blocked by them; and when somebody was last seen, only those who see it in their
-//! profile: their friends, and everybody where it is public. This is not cached: friends and blocks change without a word
-//! of the stream, and a status comes rarely. It is looked up for all users of a batch together, as of the batch's last
-//! change, so that whoever was blocked before the status is not told.
+//! Never somebody who blocks the other or is blocked by them; and when somebody was last seen, only those who see it in
+//! their profile: their friends, and everybody where it is public. This is not cached: friends and blocks change
+//! without a word of the stream, and a status comes rarely. It is looked up for all users of a batch together, as of
+//! the batch's last change, so that whoever was blocked before the status is not told.
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocument, doc};

@@ -173,8 +173,8 @@ impl Conversation {
         self.participants.contains(&user)
     }
 
-    /// Whether its participants may know whether the others are there, and what they type: in a direct conversation only
-    /// as long as nobody blocks. `None` where that has to be looked up.
+    /// Whether its participants may know whether the others are there, and what they type: in a direct conversation
+    /// only as long as nobody blocks. `None` where that has to be looked up.
     pub(crate) fn is_open(&self) -> Option<bool> {
         if self.kind == Kind::Direct.as_str() { self.blocked.map(|blocked| !blocked) } else { Some(true) }
     }

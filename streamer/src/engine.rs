@@ -241,8 +241,8 @@ impl<P: Publisher> Engine<P> {
         Ok(())
     }
 
-    /// Measures how long messages took from the oplog to the bus, unless they are of before this streamer began: then it
-    /// is not the stream that took so long.
+    /// Measures how long messages took from the oplog to the bus, unless they are of before this streamer began: then
+    /// it is not the stream that took so long.
     fn measure(&self, committed: &[UnixMicros], read_at: UnixMicros) {
         let now = UnixMicros::now();
         let fresh = committed.iter().filter(|at| at.until(read_at) < REPLAYED);
@@ -343,8 +343,8 @@ impl<P: Publisher> Engine<P> {
     }
 }
 
-/// How many of these uplinks to take in before changes are read again: up to the first that asks for a replay, which may walk
-/// through the whole log. Nothing overtakes anything.
+/// How many of these uplinks to take in before changes are read again: up to the first that asks for a replay, which
+/// may walk through the whole log. Nothing overtakes anything.
 fn for_one_turn(uplinks: &[Uplink]) -> usize {
     let walks = |uplink: &Uplink| match uplink {
         Uplink::Register { users, .. } => users.iter().any(|user| user.from.is_some()),

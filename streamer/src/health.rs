@@ -16,8 +16,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// The server answers every `getMore` within half a second, with nothing if need be: a stream that is silent for longer
 /// than this is not fresh.
 const STALE: Duration = Duration::from_millis(1_500);
-/// How long the streamer may show no sign of life. It shows one at every turn and with every delivery, and every wait has a
-/// shorter bound.
+/// How long the streamer may show no sign of life. It shows one at every turn and with every delivery, and every wait
+/// has a shorter bound.
 const STUCK: Duration = Duration::from_secs(120);
 
 /// What the streamer is doing.

@@ -65,9 +65,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs until `shutdown`: waits for the lease, streams while it is held, and waits again when it is lost.
 ///
-/// Its checks are `mongodb`, `stream` (which holds while another one streams), `bus` and `serving`. They are there, and fail,
-/// from the call on, so that nobody takes a streamer for ready that was not polled yet. `status` is what MongoDB says of itself,
-/// which somebody else keeps up to date.
+/// Its checks are `mongodb`, `stream` (which holds while another one streams), `bus` and `serving`. They are there, and
+/// fail, from the call on, so that nobody takes a streamer for ready that was not polled yet. `status` is what MongoDB
+/// says of itself, which somebody else keeps up to date.
 pub fn run<B: Bus>(
     store: Store,
     status: Status,
@@ -169,7 +169,7 @@ async fn stream<B: Bus>(
             }
             Err((keeper, stopped)) => (keeper, None, stopped),
         };
-    metrics.lag.stopped();
+    metrics.stopped();
     info!(reason = %stopped, "giving the lease back");
     if matches!(&stopped, Stopped::Stream(error) if error.is_history()) {
         metrics.history_losses.increment(1);

@@ -55,8 +55,8 @@ impl<P: Publisher> Outbox<P> {
         }
     }
 
-    /// Queues an event for every gateway that holds a recipient, once each and with just those recipients. `received` says
-    /// when a new message came to the first server.
+    /// Queues an event for every gateway that holds a recipient, once each and with just those recipients. `received`
+    /// says when a new message came to the first server.
     pub(crate) fn queue(&mut self, event: &Addressed, received: Option<UnixMicros>) {
         for user in &*event.recipients {
             for gateway in self.registry.holders(*user) {
@@ -127,8 +127,8 @@ impl<P: Publisher> Outbox<P> {
         self.send(gateway, Downlink::Registered { request, live_from, incomplete }).await
     }
 
-    /// Sends what was missed. A part at a time: all at once could be many times the log's own size. Nothing else is sent
-    /// to the gateway in between, so that it stays in order.
+    /// Sends what was missed. A part at a time: all at once could be many times the log's own size. Nothing else is
+    /// sent to the gateway in between, so that it stays in order.
     async fn replay(
         &mut self,
         gateway: Id,
@@ -202,8 +202,8 @@ impl<P: Publisher> Outbox<P> {
         for envelope in envelopes {
             let more = size::envelope_bytes(&envelope);
             if size::DELIVERY_OVERHEAD + more > max_bytes {
-                // Where the bus is the limit, it cannot be carried at all. Were it tried, the gateway would see a gap and ask for it again and
-                // again; so it is given up, and its number with it is not used.
+                // Where the bus is the limit, it cannot be carried at all. Were it tried, the gateway would see a gap
+                // and ask for it again and again; so it is given up, and its number with it is not used.
                 self.metrics.skipped.increment(1);
                 warn!(%gateway, bytes = more, "an event was skipped: it is too large");
                 continue;

@@ -1,7 +1,7 @@
 //! Who is told that somebody has read on.
 //!
-//! In a big room everybody marks every message on arrival. Were all told, each message would make a million deliveries in a
-//! room of a thousand; so there only the reader's own sockets are, and the message's author once a second.
+//! In a big room everybody marks every message on arrival. Were all told, each message would make a million deliveries
+//! in a room of a thousand; so there only the reader's own sockets are, and the message's author once a second.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
-    /// Whom to tell of a read at cluster time `time`; nobody if the reader no longer takes part. Where one of two has blocked
-    /// the other, or that is not known, only the reader: that somebody reads tells that they are there.
+    /// Whom to tell of a read at cluster time `time`; nobody if the reader no longer takes part. Where one of two has
+    /// blocked the other, or that is not known, only the reader: that somebody reads tells that they are there.
     pub(crate) fn recipients(
         &mut self,
         read: &Read,

@@ -107,8 +107,8 @@ impl<'a> Pen<'a> {
         event::encode(members_event(membership), &payload, Some(clock))
     }
 
-    /// `conversation:update` for the participants. Where one has blocked the other, or that is not known, neither is told
-    /// whether the other is there.
+    /// `conversation:update` for the participants. Where one has blocked the other, or that is not known, neither is
+    /// told whether the other is there.
     pub(crate) fn conversation(
         &self,
         id: Id,
@@ -130,8 +130,8 @@ impl<'a> Pen<'a> {
     }
 }
 
-/// Those participants of a conversation whom its event names, as many as a list of conversations does: the event goes to all
-/// of up to a thousand, and naming them all would make a gigabyte of one change.
+/// Those participants of a conversation whom its event names, as many as a list of conversations does: the event goes
+/// to all of up to a thousand, and naming them all would make a gigabyte of one change.
 pub(crate) fn named(participants: &[Id]) -> &[Id] {
     participants.get(..LISTED_PARTICIPANTS).unwrap_or(participants)
 }

@@ -15,14 +15,14 @@ pub(crate) struct Asked {
     users: FxHashMap<Id, Option<Clock>>,
     /// From where the log is read; `None` where nobody is to be replayed to.
     from: Option<Clock>,
-    /// Which of them are in a list of recipients that several events share, by its address. The log holds the lists, and
-    /// does not change during the pass.
+    /// Which of them are in a list of recipients that several events share, by its address. The log holds the lists,
+    /// and does not change during the pass.
     lists: FxHashMap<usize, Vec<(Id, Option<Clock>)>>,
 }
 
 impl Asked {
-    /// What is asked for, and those for whom the log does not hold all of it. They are replayed nothing: they have to catch up
-    /// otherwise.
+    /// What is asked for, and those for whom the log does not hold all of it. They are replayed nothing: they have to
+    /// catch up otherwise.
     pub(crate) fn new(registrants: &[Registrant], log: &mut ReplayLog) -> (Self, Vec<Id>) {
         let mut users: FxHashMap<Id, Option<Clock>> = FxHashMap::default();
         for Registrant { user, from } in registrants {
@@ -40,7 +40,8 @@ impl Asked {
         (Self { users, from, lists: FxHashMap::default() }, incomplete)
     }
 
-    /// What is to be told before the log is read: the endings, whatever was asked for, that reading the log does not bring.
+    /// What is to be told before the log is read: the endings, whatever was asked for, that reading the log does not
+    /// bring.
     pub(crate) fn endings(&self, log: &ReplayLog) -> Vec<Envelope> {
         let held =
             |event: &Addressed| log.holds(event.clock) && self.from.is_some_and(|from| from < event.clock);

@@ -49,8 +49,8 @@ pub(crate) struct Desk {
     metrics: Arc<Metrics>,
 }
 
-/// Conversations that do not exist, or cannot be read, and until when that is believed; by the user who typed there. What one
-/// makes up does not count against others.
+/// Conversations that do not exist, or cannot be read, and until when that is believed; by the user who typed there.
+/// What one makes up does not count against others.
 #[derive(Debug, Default)]
 struct Misses {
     by_user: FxHashMap<Id, Vec<(Id, Instant)>>,
@@ -67,7 +67,8 @@ impl Misses {
         }
     }
 
-    /// Whether nothing is to be looked up for this user: it was in vain just now, or was too often with what else waits.
+    /// Whether nothing is to be looked up for this user: it was in vain just now, or was too often with what else
+    /// waits.
     fn refuses(&mut self, typing: &Typing, waiting: usize, now: Instant) -> bool {
         if self.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP) {
             self.sweep(now);

@@ -51,7 +51,8 @@ async fn ask(link: &Link, echo: &mut Option<Echo>) -> Result<(), BusError> {
     asked
 }
 
-/// Exports `linkup_bus_connected`. Not from a receiver: the registry would keep the connection open for as long as it lives.
+/// Exports `linkup_bus_connected`. Not from a receiver: the registry would keep the connection open for as long as it
+/// lives.
 pub(super) fn export(registry: &Registry) -> Arc<AtomicBool> {
     let metric = Arc::new(AtomicBool::new(true));
     let connected = Arc::clone(&metric);

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct Away {
     /// No node said that it can commit when all were last asked.
     unready: AtomicBool,
-    /// The last batch that tells found that the service is unavailable. A database that answers and cannot write shows only
-    /// here.
+    /// The last batch that tells found that the service is unavailable. A database that answers and cannot write shows
+    /// only here.
     failing: AtomicBool,
 }
 
 impl Away {
-    /// What came of asking all nodes. The end of a fault that was seen there ends the other sign too, which would need a batch
-    /// for that.
+    /// What came of asking all nodes. The end of a fault that was seen there ends the other sign too, which would need
+    /// a batch for that.
     pub(super) fn asked(&self, is_ready: bool) {
         if self.unready.swap(!is_ready, Ordering::Relaxed) && is_ready {
             self.failing.store(false, Ordering::Relaxed);
@@ -26,9 +26,14 @@ impl Away {
         self.failing.store(is_failing, Ordering::Relaxed);
     }
 
+    /// Whether commands fail though nodes may say that they can commit.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     /// Whether nobody should be let in now.
     pub(crate) fn is_away(&self) -> bool {
-        self.unready.load(Ordering::Relaxed) || self.failing.load(Ordering::Relaxed)
+        self.unready.load(Ordering::Relaxed) || self.is_failing()
     }
 }
 
@@ -43,7 +48,7 @@ mod tests {
         assert!(!away.is_away());
         away.answered(true);
         away.asked(true);
-        assert!(away.is_away(), "the nodes say that they can commit, and cannot");
+        assert!(away.is_failing() && away.is_away(), "the nodes say that they can commit, and cannot");
         away.answered(false);
         assert!(!away.is_away());
     }

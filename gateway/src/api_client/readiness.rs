@@ -15,19 +15,21 @@ use protocol::command::READY_PATH;
 use serde::Deserialize;
 use service::health::Check;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::away::Away;
 use super::badge::Badge;
 use crate::nodes::{self, HttpClient, Nodes};
 
-/// How often the nodes are asked. With [`PATIENCE`] it takes less than two seconds to notice a fault, and that it is
-/// over.
+/// How often the nodes are asked. With [`ANSWER_TIMEOUT`] it takes less than two seconds to notice a fault, and that it
+/// is over.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// The same until the first node is ready: a gateway that starts beside its api turns nobody away for long.
 const FIRST_INTERVAL: Duration = Duration::from_millis(25);
+/// For how long that is. A node that is not ready by then may not be for hours.
+const FIRST_PERIOD: Duration = Duration::from_secs(5);
 /// How long a node may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// No answer is longer.
 const MAX_ANSWER_BYTES: usize = 4 << 10;
 /// How much of a node's own words is passed on, in characters.
@@ -37,7 +39,7 @@ type Asking = HttpClient<Empty<Bytes>>;
 
 /// What a node says that cannot commit.
 #[derive(Deserialize)]
-struct Told {
+struct ErrorBody {
     message: String,
 }
 
@@ -47,11 +49,11 @@ pub(super) async fn watch(nodes: Arc<Nodes>, badge: Arc<Badge>, away: Arc<Away>,
     let client = nodes::client();
     let mut turns = interval(INTERVAL);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut was_ready = false;
+    let (mut was_ready, began) = (false, Instant::now());
     // Which nodes were late when they were asked last.
     let mut late = HashSet::new();
     loop {
-        if was_ready {
+        if was_ready || began.elapsed() > FIRST_PERIOD {
             turns.tick().await;
         } else {
             sleep(FIRST_INTERVAL).await;
@@ -69,7 +71,12 @@ pub(super) async fn watch(nodes: Arc<Nodes>, badge: Arc<Badge>, away: Arc<Away>,
                     is_ready = true;
                     // At once: another node may let its questioner wait.
                     away.asked(true);
-                    check.pass();
+                    // The same that decides whether anybody is let in.
+                    if away.is_failing() {
+                        check.fail("commands fail, though an api node says that it can commit");
+                    } else {
+                        check.pass();
+                    }
                 }
                 Ok((node, Err(refusal))) => failed.push((node, refusal)),
                 // Nobody aborts it, and it does not panic; but then nothing was heard of that node.
@@ -86,8 +93,7 @@ pub(super) async fn watch(nodes: Arc<Nodes>, badge: Arc<Badge>, away: Arc<Away>,
         } else {
             away.asked(false);
             let first = failed.into_iter().min_by_key(|(node, _)| *node);
-            let reason =
-                first.map_or_else(|| "nothing was heard".to_owned(), |(_, refusal)| refusal.to_string());
+            let reason = first.map_or_else(|| "no answer".to_owned(), |(_, refusal)| refusal.to_string());
             check.fail(format!("no api node is ready: {reason}"));
         }
     }
@@ -121,7 +127,7 @@ async fn ask(client: &Asking, url: &str, badge: &Badge) -> Result<(), Refusal> {
         .header(AUTHORIZATION, format!("Bearer {token}"))
         .body(Empty::new())
         .map_err(|_| "its address cannot be used")?;
-    let answered = timeout(PATIENCE, async {
+    let answered = timeout(ANSWER_TIMEOUT, async {
         let response = client.request(request).await.map_err(|_| "it could not be reached")?;
         let status = response.status();
         // To the end, so that the connection can be used again.
@@ -132,17 +138,17 @@ async fn ask(client: &Asking, url: &str, badge: &Badge) -> Result<(), Refusal> {
     match answered.await {
         Ok(Ok((StatusCode::OK, _))) => Ok(()),
         Ok(Ok((status, body))) => {
-            let told = serde_json::from_slice::<Told>(&body).ok().map(|told| told.message);
+            let message = serde_json::from_slice::<ErrorBody>(&body).ok().map(|body| body.message);
             let status = || format!("it answered with status {status}");
-            Err(Refusal::Because(told.map_or_else(status, |told| shorten(&told))))
+            Err(Refusal::Because(message.map_or_else(status, |message| shorten(&message))))
         }
         Ok(Err(reason)) => Err(reason.into()),
         Err(_) => Err(Refusal::Late),
     }
 }
 
-fn shorten(told: &str) -> String {
-    told.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MAX_REASON).collect()
+fn shorten(message: &str) -> String {
+    message.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MAX_REASON).collect()
 }
 
 #[cfg(test)]

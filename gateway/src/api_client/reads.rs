@@ -12,8 +12,8 @@ use super::caller::Caller;
 use super::too_late;
 use crate::chat::Reply;
 
-/// A lane's batches, and how many may wait in it. Each takes about a hundred bytes, so that all lanes together hold a few
-/// megabytes at most.
+/// A lane's batches, and how many may wait in it. Each takes about a hundred bytes, so that all lanes together hold a
+/// few megabytes at most.
 const LANE: Limits = Limits { batch: 256, queue: 16_384 };
 
 /// What somebody has read, and who is told what came of it.
@@ -51,8 +51,8 @@ async fn read_batch(caller: Arc<Caller>, lane: usize, batch: Vec<Read>) -> Vec<(
     vec![(); count]
 }
 
-/// Everything once, in order, and which of it each reply waits for: a page that shows a conversation in two places says the same
-/// twice, and on every change again.
+/// Everything once, in order, and which of it each reply waits for: a page that shows a conversation in two places says
+/// the same twice, and on every change again.
 fn distinct(batch: Vec<Read>) -> (Vec<Command>, Vec<(usize, Reply)>) {
     let (mut commands, mut places) = (Vec::new(), FxHashMap::default());
     let mut waiting = Vec::with_capacity(batch.len());

@@ -113,7 +113,8 @@ async fn accept<A: Application>(listener: &TcpListener, server: &Arc<Server<A>>)
                 let _ = stream.set_nodelay(true);
                 server.tasks.spawn(serve(stream, peer, Arc::clone(server)));
             }
-            Err(error) if is_peers_fault(&error) => accept_errors.increment(1),
+            // Nothing is wrong here, so it is not counted: the count is what wakes somebody.
+            Err(error) if is_peers_fault(&error) => {}
             Err(error) => {
                 accept_errors.increment(1);
                 tracing::warn!(%error, "cannot accept connections");

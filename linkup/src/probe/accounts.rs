@@ -1,5 +1,5 @@
-//! The two users, which the api makes and finds again, and their tokens. Asked for anew with every connection, so that it is no matter when
-//! a token expires or a secret is replaced.
+//! The two users, which the api makes and finds again, and their tokens. Asked for anew with every connection, so that
+//! it is no matter when a token expires or a secret is replaced.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -31,7 +31,7 @@ pub(super) async fn ask(dialer: &Dialer, tokens: &Tokens, name: &Name) -> Result
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         let body =
-            body.map_err(|error| Problem::unreachable(format!("{PATH} was answered by half: {error}")))?;
+            body.map_err(|error| Problem::unreachable(format!("{PATH} broke off in its answer: {error}")))?;
         Ok((status, body.to_bytes()))
     };
     // The connection is driven beside it, and closed with it.
@@ -56,7 +56,7 @@ fn request(dialer: &Dialer, tokens: &Tokens, name: &Name) -> Result<Request<Full
 
 fn read(status: StatusCode, body: &[u8]) -> Result<Accounts, Problem> {
     if status == StatusCode::OK {
-        let unread = |error| Problem::own(format!("the answer of {PATH} is not understood: {error}"));
+        let unread = |error| Problem::foreign(format!("the answer of {PATH} is not understood: {error}"));
         return serde_json::from_slice(body).map_err(unread);
     }
     // What a balancer says is no JSON, and nothing that belongs into a line of a log.

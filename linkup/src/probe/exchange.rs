@@ -27,6 +27,7 @@ pub(super) struct Prober {
     pair: Option<Pair>,
     /// Whose turn it is to send.
     turn: usize,
+    has_delivered: bool,
 }
 
 /// The two users, both connected.
@@ -46,7 +47,7 @@ impl Prober {
     /// Must be called inside a runtime.
     pub(super) fn new(config: Config, metrics: ProbeMetrics) -> Self {
         let (dialer, drift) = (Dialer::new(config.target.clone()), Drift::watch());
-        Self { config, metrics, dialer, drift, pair: None, turn: 0 }
+        Self { config, metrics, dialer, drift, pair: None, turn: 0, has_delivered: false }
     }
 
     /// Has a message delivered; how long that took.
@@ -55,10 +56,15 @@ impl Prober {
         let result = self.attempts().await;
         self.turn = 1 - self.turn;
         if result.is_err() {
-            // Whoever is connected may be connected to what does not work any more: the next time it is as if for the first time.
+            // Whoever is connected may be connected to what does not work any more: the next time it is as if for the
+            // first time.
             self.pair = None;
         }
-        result.map_err(|problem| blame(problem, self.drift.worst(), self.config.timeout))
+        self.has_delivered |= result.is_ok();
+        result.map_err(|problem| {
+            let problem = if self.has_delivered { problem.after_delivery() } else { problem };
+            blame(problem, self.drift.worst(), self.config.timeout)
+        })
     }
 
     /// Closes the connections.
@@ -68,8 +74,8 @@ impl Prober {
         }
     }
 
-    /// A connection that is cut in the middle, as when a gateway is replaced, is made again, and the message sent again: so do the
-    /// clients of people.
+    /// A connection that is cut in the middle, as when a gateway is replaced, is made again, and the message sent
+    /// again: so do the clients of people.
     async fn attempts(&mut self) -> Result<Duration, Problem> {
         self.connect().await?;
         let began = Instant::now();
@@ -178,7 +184,9 @@ fn accepted(answer: Value) -> Result<(), Problem> {
         Ok(Answer { error: Some(error), .. }) => {
             Err(Problem::refused(format!("a message was refused: {}", error.message)))
         }
-        Ok(Answer { error: None, .. }) | Err(_) => Err(Problem::own("an acknowledgement is not understood")),
+        Ok(Answer { error: None, .. }) | Err(_) => {
+            Err(Problem::foreign("an acknowledgement is not understood"))
+        }
     }
 }
 

@@ -47,11 +47,13 @@ pub(super) struct Problem {
     pub(super) by_clock: bool,
     /// Whether a connection that had been there is gone, so that another one may do.
     pub(super) is_cut: bool,
+    /// Whether what answered does not look like LinkUp.
+    is_foreign: bool,
 }
 
 impl Problem {
     fn new(outcome: Outcome, what: impl Into<String>) -> Self {
-        Self { outcome, what: what.into(), by_clock: false, is_cut: false }
+        Self { outcome, what: what.into(), by_clock: false, is_cut: false, is_foreign: false }
     }
 
     pub(super) fn late(what: impl Into<String>) -> Self {
@@ -80,6 +82,17 @@ impl Problem {
         Self::new(Outcome::ProbeError, what)
     }
 
+    /// What answered does not look like LinkUp: either the address is wrong, or LinkUp is not behind it now.
+    pub(super) fn foreign(what: impl Into<String>) -> Self {
+        Self { is_foreign: true, ..Self::own(what) }
+    }
+
+    /// As it is where a message was delivered before: then the address is right, and the place where LinkUp was is what
+    /// people find there too.
+    pub(super) fn after_delivery(self) -> Self {
+        if self.is_foreign { Self { outcome: Outcome::Unreachable, ..self } } else { self }
+    }
+
     /// A connection that the system did not make.
     pub(super) fn of_connecting(to: &impl fmt::Display, error: &io::Error) -> Self {
         let what = format!("no connection to {to}: {error}");
@@ -92,7 +105,7 @@ impl Problem {
         match status {
             // No server behind the balancer or the gateway, or none that takes anybody.
             502..=504 => Self::unreachable(what),
-            404 | 405 => Self::own(format!("{what}; check that PROBE_URL is the address of LinkUp")),
+            404 | 405 => Self::foreign(format!("{what}; check that PROBE_URL is the address of LinkUp")),
             _ => Self::refused(what),
         }
     }
@@ -132,5 +145,15 @@ mod tests {
         ] {
             assert_eq!(Problem::of_status("it", status, "").outcome, outcome, "{status}");
         }
+    }
+
+    #[test]
+    fn what_does_not_look_like_linkup_is_an_outage_once_it_did() {
+        for problem in [Problem::of_status("it", 404, ""), Problem::foreign("<html>")] {
+            assert_eq!(problem.outcome, Outcome::ProbeError);
+            assert_eq!(problem.after_delivery().outcome, Outcome::Unreachable);
+        }
+        assert_eq!(Problem::own("no files").after_delivery().outcome, Outcome::ProbeError);
+        assert_eq!(Problem::refused("no").after_delivery().outcome, Outcome::Refused);
     }
 }

@@ -195,9 +195,11 @@ async fn next(stream: &mut WebSocket) -> Result<Packet, Problem> {
             None => return Err(Problem::cut("the connection was cut")),
             Some(Err(error)) => return Err(of_connection(error)),
             Some(Ok(Message::Text(text))) => {
-                return packet::read(&text).ok_or_else(|| Problem::own("a packet is not understood"));
+                return packet::read(&text).ok_or_else(|| Problem::foreign("a packet is not understood"));
             }
-            Some(Ok(Message::Binary(_))) => return Err(Problem::own("a binary packet is not understood")),
+            Some(Ok(Message::Binary(_))) => {
+                return Err(Problem::foreign("a binary packet is not understood"));
+            }
             Some(Ok(Message::Close(frame))) => return Err(of_close(frame.as_ref())),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
         }
@@ -214,7 +216,9 @@ fn of_handshake(error: Error) -> Problem {
 
 fn of_connection(error: Error) -> Problem {
     match error {
-        Error::Capacity(_) | Error::Utf8(_) => Problem::own(format!("a message is not understood: {error}")),
+        Error::Capacity(_) | Error::Utf8(_) => {
+            Problem::foreign(format!("a message is not understood: {error}"))
+        }
         error => Problem::cut(format!("the connection was cut: {error}")),
     }
 }

@@ -55,10 +55,10 @@ impl News {
     pub(super) fn log(&self) {
         match self {
             Self::Fails(problem) => {
-                warn!(result = problem.outcome.as_str(), %problem, "exchanges of the probe fail");
+                warn!(result = problem.outcome.as_str(), %problem, "the probe fails");
             }
             Self::Succeeds { failed, lasted } => {
-                info!(failed, seconds = lasted.as_secs_f64(), "exchanges of the probe succeed again");
+                info!(failed, seconds = lasted.as_secs_f64(), "the probe succeeds again");
             }
         }
     }

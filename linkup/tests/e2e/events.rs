@@ -28,8 +28,8 @@ use crate::support::{SOON, eventually};
 /// What is said first.
 const BEGINNING: &str = "the beginning";
 
-/// A running system and people, each connected over both dialects. All of them are in one group, the lobby: what is said
-/// there comes after everything before, so what somebody was not told by then they are never told.
+/// A running system and people, each connected over both dialects. All of them are in one group, the lobby: what is
+/// said there comes after everything before, so what somebody was not told by then they are never told.
 struct Stage<const N: usize> {
     stack: Stack,
     people: [Person; N],
@@ -54,7 +54,8 @@ impl<const N: usize> Stage<N> {
         stage
     }
 
-    /// Waits until everybody is online and has been told so of everybody: what comes from here on is of the test's making.
+    /// Waits until everybody is online and has been told so of everybody: what comes from here on is of the test's
+    /// making.
     async fn begin(&self) {
         eventually("everybody is online", SOON, async || {
             let online = self.stack.store().users().count_documents(doc! {"status": "online"}).await.unwrap();

@@ -1,4 +1,5 @@
-//! Presence and read receipts as gateways tell them to the api: what users are by that, whatever is lost, repeated or late.
+//! Presence and read receipts as gateways tell them to the api: what users are by that, whatever is lost, repeated or
+//! late.
 //!
 //! | module | shows |
 //! |---|---|

@@ -49,7 +49,7 @@ impl Gauges {
             ),
             connections: registry.gauges(
                 "linkup_mongodb_connections",
-                "Connections to MongoDB, whoever's",
+                "Connections to MongoDB, of all its clients",
                 "state",
                 ["current", "available", "active"],
             ),
@@ -67,7 +67,7 @@ impl Gauges {
             ),
             operations: registry.counters(
                 "linkup_mongodb_operations_total",
-                "What MongoDB did, for whomever",
+                "Operations of MongoDB, for all its clients",
                 "kind",
                 OPERATIONS,
             ),

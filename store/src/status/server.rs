@@ -4,8 +4,8 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::gauges::OPERATIONS;
 
-/// Sections of `serverStatus` that are not read. There is no way to ask for some sections only; without these the answer is
-/// half as long.
+/// Sections of `serverStatus` that are not read. There is no way to ask for some sections only; without these the
+/// answer is half as long.
 const NOT_READ: [&str; 36] = [
     "asserts",
     "batchedDeletes",

@@ -13,8 +13,8 @@ use crate::change::raw::{id, optional_str};
 use crate::change::{Change, Kind, Text};
 use crate::past::Past;
 
-/// Marks edits of which the text is not known and that are followed by another change of the same message: what it says at the
-/// end of the batch may be what only a later edit said, or nothing after a deletion.
+/// Marks edits of which the text is not known and that are followed by another change of the same message: what it says
+/// at the end of the batch may be what only a later edit said, or nothing after a deletion.
 pub(super) fn mark_overtaken(changes: &mut [Change<'_>]) {
     let mut later: FxHashSet<Id> = FxHashSet::default();
     for change in changes.iter_mut().rev() {

@@ -23,8 +23,8 @@ pub(crate) struct Lag(Arc<Noted>);
 #[derive(Debug)]
 struct Noted {
     started: Instant,
-    /// When the database last answered, in microseconds since then; [`NEVER`] while nothing is read. By a clock that nobody
-    /// sets: when the system's clock is set back, a stream that is silent must not look fresh.
+    /// When the database last answered, in microseconds since then; [`NEVER`] while nothing is read. By a clock that
+    /// nobody sets: when the system's clock is set back, a stream that is silent must not look fresh.
     answered_at: AtomicI64,
     /// How old the oldest change of that answer was, in microseconds.
     behind: AtomicI64,
@@ -55,9 +55,12 @@ impl Lag {
             let behind = shown.at(Instant::now()).as_secs_f64();
             let help = "How far the active streamer is behind, in seconds; 0 while it stands by";
             text.gauge("linkup_streamer_lag_seconds", help, &[], behind);
-            let help = "Oplog window minus lag, in seconds: at 0 history is lost";
-            let headroom = oplog_window().map_or(0.0, |window| window.as_secs_f64() - behind);
-            text.gauge("linkup_streamer_oplog_headroom_seconds", help, &[], headroom);
+            // Nothing rather than a number while it is unknown: it would look like an oplog that has run out.
+            if let Some(window) = oplog_window() {
+                let help = "Oplog window minus lag, in seconds: at 0 history is lost; absent while the window is unknown";
+                let headroom = window.as_secs_f64() - behind;
+                text.gauge("linkup_streamer_oplog_headroom_seconds", help, &[], headroom);
+            }
             let help = "Age of the saved resume point, in seconds; 0 while the streamer stands by";
             text.gauge(
                 "linkup_streamer_resume_age_seconds",
@@ -150,6 +153,6 @@ mod tests {
         }
         let headroom = |registry: &Registry| registry.value("linkup_streamer_oplog_headroom_seconds", &[]);
         assert!(headroom(&known).is_some_and(|left| (58.0..=60.0).contains(&left)));
-        assert_eq!(headroom(&unknown), Some(0.0));
+        assert_eq!(headroom(&unknown), None);
     }
 }

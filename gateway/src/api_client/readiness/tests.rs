@@ -1,6 +1,5 @@
 use std::convert::Infallible;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -135,7 +134,22 @@ async fn the_check_follows_the_node_and_tells_its_words() {
         node.turn(Mood::Ready);
         watched.until(None).await;
     }
-    assert!(INTERVAL + PATIENCE < Duration::from_secs(2), "what the contract allows");
+    assert!(INTERVAL + ANSWER_TIMEOUT < Duration::from_secs(2), "what the contract allows");
+}
+
+#[tokio::test]
+async fn a_node_that_is_ready_and_does_not_commit_is_not_enough() {
+    let node = Node::start().await;
+    let watched = watched(vec![node.url.clone()]);
+    watched.until(None).await;
+    let begun = Instant::now();
+    for is_failing in [true, false] {
+        watched.away.answered(is_failing);
+        while watched.health.is_ready() == is_failing {
+            assert!(begun.elapsed() < DEADLINE);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -179,7 +193,8 @@ async fn one_late_answer_moves_nobody_and_two_do() {
     nodes[first].turn(Mood::Hesitating);
     let begun = Instant::now();
     // It has hesitated, and the round in which it did is over.
-    while *nodes[first].mood.lock().unwrap() == Mood::Hesitating || begun.elapsed() < INTERVAL * 2 + PATIENCE
+    while *nodes[first].mood.lock().unwrap() == Mood::Hesitating
+        || begun.elapsed() < INTERVAL * 2 + ANSWER_TIMEOUT
     {
         assert_eq!(watched.nodes.for_lane(0)[0], first);
         assert!(begun.elapsed() < DEADLINE);

@@ -126,8 +126,8 @@ impl Setting {
         assert_eq!(self.socket.close_code(), None, "{fault}: an open socket stays open");
     }
 
-    /// Waits until nothing fails any more. What reaches another server shows as soon as it does; a stream is opened anew, for
-    /// which its lease may have to run out first.
+    /// Waits until nothing fails any more. What reaches another server shows as soon as it does; a stream is opened
+    /// anew, for which its lease may have to run out first.
     async fn is_well(&self, after: &str) {
         let began = Instant::now();
         let reaching = ["mongodb", "bus", "api"];

@@ -1,4 +1,5 @@
-//! The two users of a probe: nobody else finds them, names them or hears of them, and they can do nothing but talk to each other.
+//! The two users of a probe: nobody else finds them, names them or hears of them, and they can do nothing but talk to
+//! each other.
 
 use std::collections::BTreeSet;
 

@@ -13,8 +13,8 @@ use crate::support::process::Process;
 use crate::support::stack::Stack;
 use crate::support::{SECRET, SOON, eventually};
 
-const FAILS: &str = "exchanges of the probe fail";
-const SUCCEEDS: &str = "exchanges of the probe succeed again";
+const FAILS: &str = "the probe fails";
+const SUCCEEDS: &str = "the probe succeeds again";
 
 /// Of `localhost`, signed by itself, and its key: for this test, and of no use elsewhere.
 const CERTIFICATE: &str = include_str!("localhost.pem");

@@ -1,5 +1,5 @@
-//! Members come and go while they talk, streamers crash, gateways restart and clients are cut off. What each user saw is
-//! compared with what they were entitled to, as the database's own order of changes tells it. (Of what belongs to a
+//! Members come and go while they talk, streamers crash, gateways restart and clients are cut off. What each user saw
+//! is compared with what they were entitled to, as the database's own order of changes tells it. (Of what belongs to a
 //! conversation and has a clock; statuses and activities are in [`crate::events`].)
 //!
 //! `ENTITLEMENT_SEED=8` makes other things happen.
@@ -90,7 +90,8 @@ impl Truth {
         }
     }
 
-    /// Whether somebody was a member at a point in time, or until that very moment: the word that it is over comes then.
+    /// Whether somebody was a member at a point in time, or until that very moment: the word that it is over comes
+    /// then.
     fn is_entitled(&self, user: &str, conversation: &str, at: Time, or_until_then: bool) -> bool {
         let Some(history) = self.members.get(conversation) else { return false };
         let member = |at: Time| history.range(..=at).next_back().is_some_and(|(_, all)| all.contains(user));
@@ -117,7 +118,8 @@ async fn watch(stack: &Stack) -> JoinHandle<Truth> {
     })
 }
 
-/// Somebody's client: it comes back whenever it is cut off, and remembers all that it got, up to the message that ends it all.
+/// Somebody's client: it comes back whenever it is cut off, and remembers all that it got, up to the message that ends
+/// it all.
 struct Client {
     task: JoinHandle<Vec<Event>>,
     cut: Arc<AtomicBool>,

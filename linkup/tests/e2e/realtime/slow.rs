@@ -1,7 +1,7 @@
 //! One client stops reading while a thousand others get a thousand events each.
 //!
-//! That the others are not held up even by a moment is measured by `cargo run --release -p linkup --example realtime`; here
-//! nothing is lost, the slow one is closed with its code, and gets what it missed when it comes back.
+//! That the others are not held up even by a moment is measured by `cargo run --release -p linkup --example realtime`;
+//! here nothing is lost, the slow one is closed with its code, and gets what it missed when it comes back.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -33,8 +33,8 @@ use monitor::{Monitor, name, tally};
 use row::Row;
 use world::World;
 
-/// There are more users, conversations, messages and activities than this: whatever looks at as many looks at about all of
-/// them, by an index or not.
+/// There are more users, conversations, messages and activities than this: whatever looks at as many looks at about all
+/// of them, by an index or not.
 const ABOUT_ALL: i64 = 300;
 
 /// The only endpoint whose answers may be longer than one of MongoDB's.

@@ -1,5 +1,5 @@
-//! Whatever is asked, the answer is one that the api's document knows, and nobody else notices: every operation is fed with
-//! generated bodies, queries and paths. (That answers are as the document says, `Rest` itself sees to.)
+//! Whatever is asked, the answer is one that the api's document knows, and nobody else notices: every operation is fed
+//! with generated bodies, queries and paths. (That answers are as the document says, `Rest` itself sees to.)
 //!
 //! | module | holds |
 //! |---|---|

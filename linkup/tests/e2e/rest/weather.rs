@@ -150,7 +150,8 @@ impl Doubts {
     }
 }
 
-/// Cuts a link again and again: at any moment, and between a message and its answer. A few messages get through in between.
+/// Cuts a link again and again: at any moment, and between a message and its answer. A few messages get through in
+/// between.
 async fn cut(link: &Link, doubts: &Doubts) {
     let mut moods = Moods(1);
     loop {

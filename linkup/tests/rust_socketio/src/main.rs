@@ -1,9 +1,9 @@
 //! The `rust_socketio` client talks to a running LinkUp.
 //!
-//! `linkup-rust-socketio-client BASE TOKEN EXPIRY NEWER_TOKEN CONVERSATION`: connects, sends with an acknowledgement and receives;
-//! then somebody has to cut its connection, and to say "after the cut" once it has come back. TOKEN expires in the second EXPIRY of
-//! the Unix epoch; by then the client has refreshed it by `user:connect` with NEWER_TOKEN, so that it sends and receives once more.
-//! Ends with status 0 if everything was as it should be.
+//! `linkup-rust-socketio-client BASE TOKEN EXPIRY NEWER_TOKEN CONVERSATION`: connects, sends with an acknowledgement
+//! and receives; then somebody has to cut its connection, and to say "after the cut" once it has come back. TOKEN
+//! expires in the second EXPIRY of the Unix epoch; by then the client has refreshed it by `user:connect` with
+//! NEWER_TOKEN, so that it sends and receives once more. Ends with status 0 if everything was as it should be.
 
 use std::error::Error;
 use std::sync::mpsc::{Receiver, channel};

@@ -56,8 +56,8 @@ async fn no_request_becomes_another_clients_whatever_its_length_is_said_to_be() 
     let base = stack.base();
     let [ada, eve] = [register(&base, "Ada").await, register(&base, "Eve").await];
     let address = base.trim_start_matches("http://").parse().unwrap();
-    // If any of this were left on a connection between gateway and api, it would become the beginning of Ada's next request, or
-    // its answer hers.
+    // If any of this were left on a connection between gateway and api, it would become the beginning of Ada's next
+    // request, or its answer hers.
     let hidden = format!("GET /api/users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nx: ", eve.token);
     let begin = "POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
     let (length, chunked) = (format!("content-length: {}", hidden.len() + 5), "transfer-encoding: chunked");

@@ -29,8 +29,8 @@ fn nested_objects(depth: usize) -> String {
     format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth))
 }
 
-/// Lists within lists, and again and again a text that holds the JSON of more of them: for `serde_json` a text under that key
-/// can be JSON of its own, with a depth of its own.
+/// Lists within lists, and again and again a text that holds the JSON of more of them: for `serde_json` a text under
+/// that key can be JSON of its own, with a depth of its own.
 fn nested_in_texts() -> String {
     let mut json = nested(100);
     for _ in 0..12 {

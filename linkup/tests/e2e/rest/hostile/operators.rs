@@ -1,4 +1,5 @@
-//! No text and no object that a client sends becomes an operator, in any field of any body and any parameter of any query.
+//! No text and no object that a client sends becomes an operator, in any field of any body and any parameter of any
+//! query.
 
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
