@@ -115,8 +115,8 @@ impl App {
         Ok(())
     }
 
-    /// Who makes this request: the token must be good, its user must still exist, and not have ended its session. A share of
-    /// one command.
+    /// Who makes this request: the token must be good, its user must still exist, and not have ended its session. A
+    /// share of one command.
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Profile>, Failure> {
         let claims = self.claims(headers)?;
         let found = self.people.find(claims.user_id).await?;
@@ -167,8 +167,8 @@ impl App {
         self.admit_account_key(&email.to_owned())
     }
 
-    /// Counts an attempt of somebody who is signed in to prove it with the password. Not with the attempts of those who are not:
-    /// whoever guesses at a password from outside must not keep its owner from changing it.
+    /// Counts an attempt of somebody who is signed in to prove it with the password. Not with the attempts of those who
+    /// are not: whoever guesses at a password from outside must not keep its owner from changing it.
     pub(crate) fn admit_own_account(&self, id: Id) -> Result<(), Failure> {
         self.admit_account_key(&id.to_string())
     }
@@ -206,8 +206,8 @@ pub(crate) fn current(claims: &Claims, generation: i64) -> Result<(), Failure> {
     if claims.generation == generation { Ok(()) } else { Err(Failure::unauthorized(text::INVALID_TOKEN)) }
 }
 
-/// Refuses the accounts of probes: all they do is exchange messages over their sockets, in the one conversation that they have, so a
-/// token of theirs that leaks opens nothing.
+/// Refuses the accounts of probes: all they do is exchange messages over their sockets, in the one conversation that
+/// they have, so a token of theirs that leaks opens nothing.
 fn no_probe(probe: Option<&String>) -> Result<(), Failure> {
     if probe.is_some() { Err(Failure::forbidden(PROBE)) } else { Ok(()) }
 }

@@ -1,17 +1,17 @@
 //! Group commit: the write path of messages.
 //!
-//! A conversation always takes the same lane, and a lane has one batch in flight; while it is, the next one fills. A batch
-//! is authorised by one fresh query and stored by one ordered insert, and each message gets its own answer.
+//! A conversation always takes the same lane, and a lane has one batch in flight; while it is, the next one fills. A
+//! batch is authorised by one fresh query and stored by one ordered insert, and each message gets its own answer.
 //!
 //! What is promised, and by what:
 //!
 //! - *Acknowledged is kept*: an answer comes after a majority has the message.
 //! - *A retry never doubles*: `_id` and `clientMessageId` are unique, and what they find is answered as stored.
-//! - *`seq` is 1, 2, 3 … without a gap*: it is unique within a conversation, and a message is only ever inserted after the
-//!   one before it, which a majority has or which stands before it in the same ordered insert. Wherever an insert
+//! - *`seq` is 1, 2, 3 … without a gap*: it is unique within a conversation, and a message is only ever inserted after
+//!   the one before it, which a majority has or which stands before it in the same ordered insert. Wherever an insert
 //!   stops, the rest is numbered anew.
-//! - *A lost answer is not a failure*: after a network error, a timeout or a write concern error the lane looks up what is
-//!   stored and inserts the rest again, in place, while its later batches wait. An earlier attempt may still land
+//! - *A lost answer is not a failure*: after a network error, a timeout or a write concern error the lane looks up what
+//!   is stored and inserts the rest again, in place, while its later batches wait. An earlier attempt may still land
 //!   after that; `_id` being unique, it then finds the message there or is found by the next insert.
 //!
 //! | module | holds |

@@ -38,8 +38,8 @@ pub const AUTH_RATE_PER_ACCOUNT: &str = "AUTH_RATE_PER_ACCOUNT";
 pub const DEFAULT_AUTH_RATE_PER_ACCOUNT: Rate = Rate { count: 10, per: MINUTE };
 /// How many people a user may bring into conversations.
 pub const INVITE_RATE_PER_USER: &str = "INVITE_RATE_PER_USER";
-/// Default of [`INVITE_RATE_PER_USER`]: the largest group at once, and after that so slowly that nobody's list is filled with groups
-/// that a stranger made.
+/// Default of [`INVITE_RATE_PER_USER`]: the largest group at once, and after that so slowly that nobody's list is
+/// filled with groups that a stranger made.
 pub const DEFAULT_INVITE_RATE_PER_USER: Rate = Rate { count: 1_000, per: Duration::from_secs(60 * 60) };
 /// How often a user may change conversations and join or leave activities.
 pub const CHANGE_RATE_PER_USER: &str = "CHANGE_RATE_PER_USER";

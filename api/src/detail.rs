@@ -1,5 +1,5 @@
-//! Conversations with all that a response tells of them: the last message and its readers, how many are unread, who takes
-//! part. At most three commands, all at once, however many conversations there are.
+//! Conversations with all that a response tells of them: the last message and its readers, how many are unread, who
+//! takes part. At most three commands, all at once, however many conversations there are.
 
 use protocol::{Id, model};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -130,8 +130,8 @@ fn distance(one: &Listed) -> i64 {
     one.last.as_ref().map_or(0, |last| last.seq - after)
 }
 
-/// How many are unread, where that is known without looking: nothing comes after the cursor, or only the message that is
-/// there already.
+/// How many are unread, where that is known without looking: nothing comes after the cursor, or only the message that
+/// is there already.
 fn known_unread(one: &Listed, caller: Id) -> Option<i64> {
     match (distance(one), &one.last) {
         (1, Some(last)) => Some(i64::from(last.sender != caller && !last.is_deleted)),

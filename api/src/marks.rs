@@ -1,6 +1,6 @@
-//! Marks of messages as read, coalesced like sends: whatever is marked while one batch is in flight goes into the next one, and a
-//! batch takes at most five commands however many marks it holds. Marks only ever move a cursor forward, so neither
-//! their order nor a repetition matters; where nothing moves, nothing is written.
+//! Marks of messages as read, coalesced like sends: whatever is marked while one batch is in flight goes into the next
+//! one, and a batch takes at most five commands however many marks it holds. Marks only ever move a cursor forward, so
+//! neither their order nor a repetition matters; where nothing moves, nothing is written.
 
 use std::sync::Arc;
 

@@ -94,7 +94,7 @@ impl Metrics {
             let help = "Time of a message in the stages of its way";
             registry.atomic_histogram("linkup_message_stage_seconds", help, &[("stage", stage)])
         };
-        let throttled = "Requests refused because of too many before";
+        let throttled = "Requests refused by a rate limit";
         let routes = ROUTES.iter().map(String::as_str).chain(["none"]);
         Arc::new(Self {
             routes: routes.map(|route| Route::new(registry, route)).collect(),

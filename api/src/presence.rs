@@ -12,7 +12,8 @@ use tracing::{debug, error, info, warn};
 use crate::answer::Failure;
 use crate::metrics::Metrics;
 
-/// After trouble with the database no gateway is taken for dead for this long: several heartbeats, and the pauses between attempts.
+/// After trouble with the database no gateway is taken for dead for this long: several heartbeats, and the pauses
+/// between attempts.
 const CONVALESCENCE: Duration = Duration::from_secs(3 * HEARTBEAT_INTERVAL_SECS);
 
 /// Takes in the deltas of a batch, all at once: three commands. An answer for each, in their order.
@@ -45,8 +46,8 @@ pub(crate) async fn beat(store: &Store, gateway: Id) -> Result<Heartbeat, Failur
     Ok(Heartbeat { epoch: store.beat(gateway).await? })
 }
 
-/// Has the users of gateways that fell silent be offline, again and again until `shutdown`. Every api node does: whoever comes
-/// first does what there is to do, and one that is stopped, or dies, leaves the rest to the others.
+/// Has the users of gateways that fell silent be offline, again and again until `shutdown`. Every api node does:
+/// whoever comes first does what there is to do, and one that is stopped, or dies, leaves the rest to the others.
 pub(crate) async fn sweep(
     store: &Store,
     metrics: &Metrics,

@@ -11,12 +11,12 @@ use crate::presence::jittered;
 
 /// How long the messages of probes are kept.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many batches of messages are removed from one conversation in one go. What is left is there the next time, and other
-/// work comes first.
+/// How many batches of messages are removed from one conversation in one go. What is left is there the next time, and
+/// other work comes first.
 const BATCHES: usize = 100;
 
-/// Removes messages of probes that are a day old, again and again until `shutdown`, and tells `removed` how many. Every api node does:
-/// what one has removed the others do not find.
+/// Removes messages of probes that are a day old, again and again until `shutdown`, and tells `removed` how many. Every
+/// api node does: what one has removed the others do not find.
 pub(crate) async fn sweep(
     store: &Store,
     interval: Duration,

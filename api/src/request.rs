@@ -33,8 +33,8 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// What of a body that is too large is read on and dropped, in bytes: a connection that is closed while the other side still sends
-/// is reset, and with it goes the answer.
+/// What of a body that is too large is read on and dropped, in bytes: a connection that is closed while the other side
+/// still sends is reset, and with it goes the answer.
 const DISCARDED: u64 = 4 << 20;
 
 /// Reads a body of at most `limit` bytes that arrives within `timeout`.

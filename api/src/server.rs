@@ -143,8 +143,8 @@ async fn serve(
     }
 }
 
-/// Has the endpoint's handler answer. What changes something is carried out in a task of its own, so that a client who goes away
-/// does not stop it between two writes: somebody would be blocked by half, or have left half of an activity.
+/// Has the endpoint's handler answer. What changes something is carried out in a task of its own, so that a client who
+/// goes away does not stop it between two writes: somebody would be blocked by half, or have left half of an activity.
 async fn carry_out(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Failure> {
     if !call.endpoint.writes() {
         return handle::call(app, call, request).await;

@@ -1,5 +1,5 @@
-//! The conversations' view of their last message, written behind the acknowledgement and at most once per interval
-//! for a conversation. Lists read the message itself; only on which page of them a conversation is comes from it. A view
+//! The conversations' view of their last message, written behind the acknowledgement and at most once per interval for
+//! a conversation. Lists read the message itself; only on which page of them a conversation is comes from it. A view
 //! that is lost with its node is right again with the conversation's next message.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,8 @@ const LAST_CHUNK: usize = 200;
 pub(crate) struct Views(Arc<Mutex<FxHashMap<Id, View>>>);
 
 impl Views {
-    /// Notes new last messages, and new states of messages that may be the last: what was deleted must not stay in a view.
+    /// Notes new last messages, and new states of messages that may be the last: what was deleted must not stay in a
+    /// view.
     pub(crate) fn touch<'a>(&self, messages: impl Iterator<Item = &'a Message>) {
         let mut waiting = self.waiting();
         for message in messages {

@@ -29,8 +29,8 @@ const MAX_PAYLOAD: usize = 1_000_000;
 /// Room for several of the largest messages at a time, which come back.
 const OUTBOUND_LIMIT: usize = 8;
 
-/// How long after the connect `auth` is emitted. The suite's client only begins to listen for the second message when it has
-/// seen the first one, so they must not arrive in one piece.
+/// How long after the connect `auth` is emitted. The suite's client only begins to listen for the second message when
+/// it has seen the first one, so they must not arrive in one piece.
 const APART: Duration = Duration::from_millis(30);
 
 struct Echo;

@@ -4,8 +4,8 @@
 //! again, to whichever node answers, before the lane's later ones: two messages of one sender cannot
 //! overtake each other. A retry doubles nothing, because message identifiers are minted here.
 //!
-//! What somebody has read goes by lanes of its own, by user: it waits for nothing that is written, and what a page says over
-//! and over goes to the api once.
+//! What somebody has read goes by lanes of its own, by user: it waits for nothing that is written, and what a page says
+//! over and over goes to the api once.
 //!
 //! | module | holds |
 //! |---|---|
@@ -150,7 +150,8 @@ impl ApiClient {
         }
     }
 
-    /// Puts what somebody has read into its user's lane. Its sender is told through its [`Reply`], also when the lane is full.
+    /// Puts what somebody has read into its user's lane. Its sender is told through its [`Reply`], also when the lane
+    /// is full.
     pub(crate) fn read(&self, read: Read) {
         if let Err((refused, read)) = self.reads[route::lane(read.user)].enqueue_or_return(read) {
             read.reply.fail(&unavailable(refused));
@@ -162,9 +163,9 @@ impl ApiClient {
         self.connects.call(connect).await.unwrap_or_else(|refused| Err(unavailable(refused)))
     }
 
-    /// Tells who is there, and that this gateway lives: one batch, at most
-    /// [`MAX_BATCH`](protocol::command::MAX_BATCH) of [`Command::Presence`] and [`Command::Alive`], which is tried for as long as any
-    /// other. As many answers as commands.
+    /// Tells who is there, and that this gateway lives: one batch, at most [`MAX_BATCH`](protocol::command::MAX_BATCH)
+    /// of [`Command::Presence`] and [`Command::Alive`], which is tried for as long as any other. As many answers as
+    /// commands.
     ///
     /// # Errors
     ///
@@ -181,8 +182,8 @@ impl ApiClient {
         readiness::watch(nodes, badge, Arc::clone(&self.away), check)
     }
 
-    /// Whether the api, or the database behind it, is away: no node could commit when they were last asked, or it showed
-    /// when the api was last asked whether somebody may connect, or told who is there.
+    /// Whether the api, or the database behind it, is away: no node could commit when they were last asked, or it
+    /// showed when the api was last asked whether somebody may connect, or told who is there.
     pub(crate) fn is_away(&self) -> bool {
         self.away.is_away()
     }

@@ -73,7 +73,8 @@ pub(crate) struct Member {
     arrival: Arc<Arrival>,
 }
 
-/// What a client gives to be connected. What it takes to come back may be anything: it is good, or there is a fresh start.
+/// What a client gives to be connected. What it takes to come back may be anything: it is good, or there is a fresh
+/// start.
 #[derive(Deserialize)]
 struct Auth {
     #[serde(default)]
@@ -102,7 +103,8 @@ impl Application for Chat {
 
     fn allow<B>(&self, request: &Request<B>) -> Result<Permit, Response<Body>> {
         if self.api.is_away() {
-            // Nobody could be let in. A transport that is refused is tried again by every client; a socket would be given up.
+            // Nobody could be let in. A transport that is refused is tried again by every client; a socket would be
+            // given up.
             self.metrics.refused(Policy::Away);
             return Err(http::error(
                 ErrorCode::Unavailable,
@@ -211,7 +213,8 @@ impl Chat {
     }
 }
 
-/// The moment that a token's `exp` names, in seconds since 1970; now if it is over. `None` if it is too far away to ever come.
+/// The moment that a token's `exp` names, in seconds since 1970; now if it is over. `None` if it is too far away to
+/// ever come.
 fn instant(exp: i64) -> Option<Instant> {
     let left = exp.saturating_mul(1000).saturating_sub(Timestamp::now().millis());
     Instant::now().checked_add(Duration::from_millis(u64::try_from(left).unwrap_or(0)))

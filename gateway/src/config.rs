@@ -45,7 +45,8 @@ pub const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 pub const PRESENCE_GRACE: &str = "PRESENCE_GRACE";
 /// Default of [`PRESENCE_GRACE`]. The stock client waits up to five seconds between two attempts to come back.
 pub const DEFAULT_PRESENCE_GRACE: Duration = Duration::from_secs(15);
-/// Where other gateways reach this one: `http://10.0.0.7:5000`. Needed only where requests of one client may reach several.
+/// Where other gateways reach this one: `http://10.0.0.7:5000`. Needed only where requests of one client may reach
+/// several.
 pub const GATEWAY_URL: &str = "GATEWAY_URL";
 
 /// [`CLIENT_URL`] for every origin.

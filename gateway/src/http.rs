@@ -38,7 +38,8 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// Answers a request. `is_for_socket` says that its path is one where connections are made, which it did not ask for.
+    /// Answers a request. `is_for_socket` says that its path is one where connections are made, which it did not ask
+    /// for.
     pub(crate) async fn answer(
         &self,
         request: Request<Incoming>,

@@ -86,7 +86,8 @@ pub fn body(content: impl Into<Bytes>) -> Body {
 /// Which protocol a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// Socket.IO v5 over Engine.IO v4, which runs over long polling, over a WebSocket, or over first one and then the other.
+    /// Socket.IO v5 over Engine.IO v4, which runs over long polling, over a WebSocket, or over first one and then the
+    /// other.
     SocketIo,
     /// JSON text frames over a WebSocket.
     Plain,
@@ -120,9 +121,10 @@ pub trait Application: Send + Sync + Sized + 'static {
         }
     }
 
-    /// Whether a new connection, whose handshake is valid in itself, may be made. Asked once for each, not again when it goes on
-    /// from polling to a WebSocket; but asked as well for such a WebSocket that is passed to another node, or comes second, and
-    /// for as long as that is open. The peer's address is in the request's extensions, as a [`SocketAddr`].
+    /// Whether a new connection, whose handshake is valid in itself, may be made. Asked once for each, not again when
+    /// it goes on from polling to a WebSocket; but asked as well for such a WebSocket that is passed to another node,
+    /// or comes second, and for as long as that is open. The peer's address is in the request's extensions, as a
+    /// [`SocketAddr`].
     ///
     /// # Errors
     ///
@@ -130,20 +132,20 @@ pub trait Application: Send + Sync + Sized + 'static {
     #[expect(clippy::result_large_err, reason = "the refusal is the rare case, and is sent right away")]
     fn allow<B>(&self, request: &Request<B>) -> Result<Self::Permit, Response<Body>>;
 
-    /// Completes an HTTP answer of the transport's own (to polls, posts and refused handshakes), for instance by what lets
-    /// browsers show it to pages of other origins. `request` are the request's headers.
+    /// Completes an HTTP answer of the transport's own (to polls, posts and refused handshakes), for instance by what
+    /// lets browsers show it to pages of other origins. `request` are the request's headers.
     fn finish(&self, request: &HeaderMap, response: &mut Response<Body>) {
         let _ = (request, response);
     }
 
-    /// The name of this node, which becomes a part of the ids of sessions: letters, digits, `-`, `_` and `.`. `None` where there
-    /// is no other, or a load balancer sends a client's requests to one node always.
+    /// The name of this node, which becomes a part of the ids of sessions: letters, digits, `-`, `_` and `.`. `None`
+    /// where there is no other, or a load balancer sends a client's requests to one node always.
     fn node(&self) -> Option<&str> {
         None
     }
 
-    /// Where another node is: `http://host:port` for its [`Application::node`] name, which comes from a client. `None` if there
-    /// is no such node.
+    /// Where another node is: `http://host:port` for its [`Application::node`] name, which comes from a client. `None`
+    /// if there is no such node.
     fn peer(&self, node: &str) -> Option<String> {
         let _ = node;
         None
@@ -174,8 +176,8 @@ pub trait Application: Send + Sync + Sized + 'static {
     /// An event from a client that asked to be connected; it may not have been accepted yet.
     fn event(self: &Arc<Self>, socket: &Socket, session: &Self::Session, event: ClientEvent<'_>);
 
-    /// A client acknowledges the event that was sent to it with this number ([`Socket::ask`]). `args` are JSON texts with
-    /// commas between them.
+    /// A client acknowledges the event that was sent to it with this number ([`Socket::ask`]). `args` are JSON texts
+    /// with commas between them.
     fn acknowledged(self: &Arc<Self>, socket: &Socket, session: &Self::Session, id: u64, args: &str) {
         let _ = (socket, session, id, args);
     }
@@ -218,8 +220,8 @@ pub enum Message<'a> {
 /// How a client is let in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Admission<'a> {
-    /// What the client may come back with after it was cut off, to have what it missed (`pid`). The stock Socket.IO client
-    /// counts as recovered if it is given the one that it came with.
+    /// What the client may come back with after it was cut off, to have what it missed (`pid`). The stock Socket.IO
+    /// client counts as recovered if it is given the one that it came with.
     pub pid: Option<&'a str>,
     /// Whether everything that the client missed follows. Told to `/ws` clients.
     pub recovered: bool,

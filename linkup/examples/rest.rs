@@ -4,11 +4,11 @@
 //! cargo run --release -p linkup --example rest
 //! ```
 //!
-//! - *Sends*: `POST /api/conversations/:id/messages` by so many clients at once, each waiting for its answer before it sends again;
-//!   beside it as many tasks that insert one message at a time with the driver, without HTTP, authentication or
-//!   authorisation, and one task alone that does so.
-//! - *Lists*: `GET /api/conversations` of users with fifty conversations, their messages and unread counts; beside it the
-//!   queries of the frontend specification's own code: three for each conversation.
+//! - *Sends*: `POST /api/conversations/:id/messages` by so many clients at once, each waiting for its answer before it
+//!   sends again; beside it as many tasks that insert one message at a time with the driver, without HTTP,
+//!   authentication or authorisation, and one task alone that does so.
+//! - *Lists*: `GET /api/conversations` of users with fifty conversations, their messages and unread counts; beside it
+//!   the queries of the frontend specification's own code: three for each conversation.
 //!
 //! Clients, api and `mongod` share the machine. Each line says how many a second, and the times at which half and
 //! ninety-nine in a hundred were done.
@@ -323,8 +323,8 @@ async fn lists(api: &Api, tokens: &Tokens, readers: &[Id], clients: usize) -> Re
     measure(workers).await
 }
 
-/// `getUserConversations` of the frontend specification, query by query. Its unread count asks for `readBy.userId`, which no
-/// message has here, so all of them count, as they would for whoever has read none.
+/// `getUserConversations` of the frontend specification, query by query. Its unread count asks for `readBy.userId`,
+/// which no message has here, so all of them count, as they would for whoever has read none.
 async fn lists_of_the_specification(
     store: &Store,
     readers: &[Id],

@@ -194,8 +194,8 @@ impl Connection {
         .await
     }
 
-    /// As [`Connection::run`], but hands over the bytes of text frames as they came: for whoever counts more frames than
-    /// could be parsed beside the server that sends them.
+    /// As [`Connection::run`], but hands over the bytes of text frames as they came: for whoever counts more frames
+    /// than could be parsed beside the server that sends them.
     pub async fn run_raw(self, mut handler: impl FnMut(&[u8], Instant)) -> String {
         let (protocol, link) = (self.protocol, self.link());
         self.read(|frame, now| {

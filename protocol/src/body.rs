@@ -1,4 +1,5 @@
-//! What a client may say about a message, checked the same way for REST and sockets; and the words that documents are made of.
+//! What a client may say about a message, checked the same way for REST and sockets; and the words that documents are
+//! made of.
 
 use serde::{Deserialize, Serialize};
 

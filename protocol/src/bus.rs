@@ -133,8 +133,8 @@ pub enum Downlink {
         request: u64,
         /// Everything after this clock will be delivered.
         live_from: Clock,
-        /// Users of the request for whom the log does not reach back to where their replay should have begun: events may be
-        /// missing, and their clients must catch up over REST.
+        /// Users of the request for whom the log does not reach back to where their replay should have begun: events
+        /// may be missing, and their clients must catch up over REST.
         incomplete: Vec<Id>,
     },
     /// Somebody is typing, or has stopped. The gateway takes it for stopped by itself when it is not told again within
@@ -163,7 +163,8 @@ pub const BEAT_INTERVAL_MILLIS: u64 = 500;
 
 /// How often a gateway repeats that somebody is still typing, in seconds.
 pub const TYPING_REFRESH_SECS: u64 = 10;
-/// After how many seconds without a repetition somebody is no longer typing: their gateway, the streamer or the bus has gone.
+/// After how many seconds without a repetition somebody is no longer typing: their gateway, the streamer or the bus has
+/// gone.
 pub const TYPING_TIMEOUT_SECS: u64 = 25;
 
 impl Uplink {

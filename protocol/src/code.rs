@@ -91,8 +91,9 @@ pub mod text {
     pub const FAILED_TO_SEND: &str = "Failed to send message";
 }
 
-/// Close codes of WebSockets. README.md has them in one table, with what a client should do. The stock Socket.IO client reconnects after any of them, since to it every
-/// closed transport is an accident; a plain client should reconnect unless the table says otherwise.
+/// Close codes of WebSockets. README.md has them in one table, with what a client should do. The stock Socket.IO client
+/// reconnects after any of them, since to it every closed transport is an accident; a plain client should reconnect
+/// unless the table says otherwise.
 pub mod close {
     /// The server is stopping. Reconnect.
     pub const GOING_AWAY: u16 = 1001;

@@ -14,8 +14,8 @@ use crate::{Id, Timestamp, UnixMicros};
 
 /// Where an api node takes batches. Not under `/api`, so the edge never passes a client's request to it.
 pub const PATH: &str = "/internal/commands";
-/// Where an api node tells whether it can take effect now what a batch asks for: `GET`, authenticated as a batch is. 200 if it
-/// can, otherwise 503 with `{"message": …}`.
+/// Where an api node tells whether it can take effect now what a batch asks for: `GET`, authenticated as a batch is.
+/// 200 if it can, otherwise 503 with `{"message": …}`.
 pub const READY_PATH: &str = "/internal/ready";
 
 /// The largest number of commands in a batch; an api node refuses more.
@@ -153,8 +153,8 @@ impl Presence {
 /// The answer to [`Command::Alive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Which of its lives the gateway is in. When it is another one than before, the gateway is new or was taken for dead
-    /// meanwhile, and its users for offline: it is to tell everybody's presence again, under new versions.
+    /// Which of its lives the gateway is in. When it is another one than before, the gateway is new or was taken for
+    /// dead meanwhile, and its users for offline: it is to tell everybody's presence again, under new versions.
     pub epoch: i64,
 }
 
@@ -175,8 +175,8 @@ pub struct Answers {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// It took effect; the value is what the command promises. It goes on to the client as it is, so it is not read: to skip it is
-    /// several times cheaper than to read and write it, whatever the parser.
+    /// It took effect; the value is what the command promises. It goes on to the client as it is, so it is not read: to
+    /// skip it is several times cheaper than to read and write it, whatever the parser.
     Ok(Box<RawValue>),
     /// It was refused.
     Err(ApiError),

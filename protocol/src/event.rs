@@ -24,7 +24,8 @@ pub const MESSAGE_READ: &str = "message:read";
 /// Somebody is typing, or has stopped; never with a clock. Payload: [`crate::model::Typing`]. From a client:
 /// [`crate::body::SetTyping`].
 pub const CONVERSATION_TYPING: &str = "conversation:typing";
-/// Somebody went online, away or offline. Payload: [`crate::model::UserStatus`]. From a client: [`crate::body::SetStatus`].
+/// Somebody went online, away or offline. Payload: [`crate::model::UserStatus`]. From a client:
+/// [`crate::body::SetStatus`].
 pub const USER_STATUS: &str = "user:status";
 /// Somebody joined an activity. Payload: [`crate::model::ActivityMembers`].
 pub const ACTIVITY_JOIN: &str = "activity:join";
@@ -32,7 +33,8 @@ pub const ACTIVITY_JOIN: &str = "activity:join";
 pub const ACTIVITY_LEAVE: &str = "activity:leave";
 /// From a client: send a message. Payload: [`crate::body::SendMessage`].
 pub const MESSAGE_SEND: &str = "message:send";
-/// From a client: authenticate (on `/ws` only), or replace the token by a newer one of the same user. Payload: `{token}`.
+/// From a client: authenticate (on `/ws` only), or replace the token by a newer one of the same user. Payload:
+/// `{token}`.
 pub const USER_CONNECT: &str = "user:connect";
 /// From a client on `/ws`: authenticate and get what was missed. Payload: `{token, pid, offset}`.
 pub const RESUME: &str = "resume";

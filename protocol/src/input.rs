@@ -1,5 +1,5 @@
-//! Declared input: every body and every query that a client sends is declared once, with [`input!`](crate::input!), and that declaration
-//! is what checks it and what the OpenAPI document shows of it.
+//! Declared input: every body and every query that a client sends is declared once, with [`input!`](crate::input!), and
+//! that declaration is what checks it and what the OpenAPI document shows of it.
 //!
 //! ```
 //! protocol::input! {
@@ -19,8 +19,8 @@
 //! assert_eq!(refused.to_string(), "times: must be a whole number from 1 to 3");
 //! ```
 //!
-//! Unknown fields are ignored, a known field of the body that is there twice is refused. Since every field is read as the type that it
-//! must have, an operator object (`{"$ne": null}`) gets nowhere near a query.
+//! Unknown fields are ignored, a known field of the body that is there twice is refused. Since every field is read as
+//! the type that it must have, an operator object (`{"$ne": null}`) gets nowhere near a query.
 //!
 //! | module | holds |
 //! |---|---|
@@ -169,7 +169,8 @@ pub trait Input: Sized {
     }
 }
 
-/// Declares a body or query: a struct whose fields are read from JSON or a query string. See [`crate::input`](mod@crate::input).
+/// Declares a body or query: a struct whose fields are read from JSON or a query string. See
+/// [`crate::input`](mod@crate::input).
 #[macro_export]
 macro_rules! input {
     (

@@ -1,8 +1,8 @@
 //! One way to read JSON: large texts by simd-json, small ones by `serde_json`, and of both the same comes out.
 //!
-//! simd-json looks through a whole text first, many bytes at a time, which pays from [`SIMD_FROM`] bytes on (`docs/json.md`). What it
-//! reads is not quite the same language, so it has no say in what is refused: a text that it does not take, or of which it might
-//! make something else, is read again by `serde_json`, whose value or error counts.
+//! simd-json looks through a whole text first, many bytes at a time, which pays from [`SIMD_FROM`] bytes on
+//! (`docs/json.md`). What it reads is not quite the same language, so it has no say in what is refused: a text that it
+//! does not take, or of which it might make something else, is read again by `serde_json`, whose value or error counts.
 //!
 //! | text | simd-json | here |
 //! |---|---|---|
@@ -13,8 +13,8 @@
 //! | other floats | may differ in the last digit | read again |
 //! | anything else that is wrong, invalid UTF-8, what follows a document | refused, in other words | read again, for the words |
 //!
-//! Repeated keys are the business of the type that is read, which sees all of them. A type with a `RawValue` is never read by simd-json,
-//! which cannot give one. The test `agreement` holds both readers against each other.
+//! Repeated keys are the business of the type that is read, which sees all of them. A type with a `RawValue` is never
+//! read by simd-json, which cannot give one. The test `agreement` holds both readers against each other.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -23,9 +23,9 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 use simd_json::{Buffers, Deserializer, INPUT_PADDING, Node, StaticNode, Tape};
 
-/// From this many bytes on a text is read by simd-json. By `docs/json.md` it is the faster one from some 128 bytes on; below this size,
-/// however, that saves a fraction of a microsecond, and what is so short is mostly what clients wrote, for which the parser with less
-/// `unsafe` code will do.
+/// From this many bytes on a text is read by simd-json. By `docs/json.md` it is the faster one from some 128 bytes on;
+/// below this size, however, that saves a fraction of a microsecond, and what is so short is mostly what clients wrote,
+/// for which the parser with less `unsafe` code will do.
 pub const SIMD_FROM: usize = 1 << 10;
 /// The deepest nesting that `serde_json` reads.
 const MAX_DEPTH: usize = 127;

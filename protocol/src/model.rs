@@ -74,8 +74,8 @@ pub struct User {
     /// Whether the caller and this user are friends; absent for the user themself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub friendship: Option<Friendship>,
-    /// True where the user's privacy leaves the caller only name, handle, picture and when they joined: the other fields are empty
-    /// then.
+    /// True where the user's privacy leaves the caller only name, handle, picture and when they joined: the other
+    /// fields are empty then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub limited: bool,
     /// Whom the user has added as a friend. Only for the user themself.
@@ -232,8 +232,8 @@ pub struct Message<'a> {
     /// Who has read it; the sender always, with the time of sending. In a conversation of more than 32 people only the
     /// sender and the caller.
     pub read_by: Vec<ReadBy>,
-    /// How many people have read it, in a conversation of more than 32: with a page of messages, a single conversation, and an
-    /// edited message.
+    /// How many people have read it, in a conversation of more than 32: with a page of messages, a single conversation,
+    /// and an edited message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_count: Option<i64>,
     /// When it was committed. Never decreases with `seq`.

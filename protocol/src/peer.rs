@@ -1,5 +1,5 @@
-//! How gateways tell each other where they are: a polling session lives on one gateway, and its id names that one, so that
-//! a request which reaches another can be passed on.
+//! How gateways tell each other where they are: a polling session lives on one gateway, and its id names that one, so
+//! that a request which reaches another can be passed on.
 //!
 //! The name is the gateway's address under a seal: whoever makes up a session id cannot send a gateway anywhere.
 
@@ -8,8 +8,8 @@ use crate::token::Tokens;
 /// How much of the seal is in the name: 96 bits.
 const SEAL_CHARS: usize = 16;
 
-/// The name of the gateway that others reach at `url` (`http://10.0.0.7:5000`): letters, digits, `-`, `_` and `.` only. `None`
-/// when sealing fails, which it does not.
+/// The name of the gateway that others reach at `url` (`http://10.0.0.7:5000`): letters, digits, `-`, `_` and `.` only.
+/// `None` when sealing fails, which it does not.
 #[must_use]
 pub fn name(tokens: &Tokens, url: &str) -> Option<String> {
     let mut seal = tokens.seal(&sealed_text(url))?;

@@ -1,7 +1,7 @@
 //! What lets a client that comes back have what it missed: the `pid` of Socket.IO's connection state recovery.
 //!
-//! The client keeps it and gives it back with the offset of the last event that it got. It is sealed over the user, so that
-//! nobody resumes somebody else's session, and holds where the session began, so that a client which has not had
+//! The client keeps it and gives it back with the offset of the last event that it got. It is sealed over the user, so
+//! that nobody resumes somebody else's session, and holds where the session began, so that a client which has not had
 //! an event yet can come back too.
 
 use crate::token::Tokens;
@@ -40,8 +40,8 @@ impl Recovery {
         tokens.sealed(&sealed_text(user, parsed.session, start), seal).then_some(parsed)
     }
 
-    /// From where a client that last got the event `offset` is to be replayed to. A stale offset, of an earlier session, does
-    /// no harm.
+    /// From where a client that last got the event `offset` is to be replayed to. A stale offset, of an earlier
+    /// session, does no harm.
     #[must_use]
     pub fn replay_from(&self, offset: Option<Clock>) -> Clock {
         offset.map_or(self.start, |offset| offset.max(self.start))

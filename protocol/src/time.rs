@@ -46,8 +46,8 @@ impl Timestamp {
     }
 }
 
-/// Microseconds since 1970, by the system's clock: for measuring how long something took that began in another process. The
-/// hosts' clocks must agree, so it is never used to order anything. A plain number wherever it is encoded.
+/// Microseconds since 1970, by the system's clock: for measuring how long something took that began in another process.
+/// The hosts' clocks must agree, so it is never used to order anything. A plain number wherever it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixMicros(i64);

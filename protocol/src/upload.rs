@@ -1,9 +1,9 @@
 //! Addresses of uploaded files: as documents hold them, and as clients are shown them.
 //!
 //! A document holds `/api/uploads/<id>`, which opens nothing. Who may see the document is shown
-//! `/api/uploads/<id>/<expires>-<signature>` instead: whoever has that link can fetch the file until it expires, without
-//! a token, as `<img src>` needs it. What a client gives back as an address is turned into the stored form only with a
-//! good seal, so that nobody gets a link to a file by guessing its identifier.
+//! `/api/uploads/<id>/<expires>-<signature>` instead: whoever has that link can fetch the file until it expires,
+//! without a token, as `<img src>` needs it. What a client gives back as an address is turned into the stored form only
+//! with a good seal, so that nobody gets a link to a file by guessing its identifier.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -77,8 +77,8 @@ impl Links {
         i64::from_str_radix(expires, 16).ok()?.checked_mul(1000).map(Timestamp::from_millis)
     }
 
-    /// What an address is that a client gives. One that we made is known by its seal, whatever host the client had to put
-    /// before it to show it; a query or fragment is dropped. The stored form itself is nobody's to give.
+    /// What an address is that a client gives. One that we made is known by its seal, whatever host the client had to
+    /// put before it to show it; a query or fragment is dropped. The stored form itself is nobody's to give.
     #[must_use]
     pub fn recognise(&self, text: &str, now: Timestamp) -> Given {
         let path = path_of(text);

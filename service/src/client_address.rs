@@ -1,7 +1,7 @@
 //! Which address a client has, when its connection comes through proxies.
 //!
-//! `X-Forwarded-For` is written by whoever sends it. It is believed from those proxies only that the operator has named,
-//! and only as far as each of them says what it saw itself.
+//! `X-Forwarded-For` is written by whoever sends it. It is believed from those proxies only that the operator has
+//! named, and only as far as each of them says what it saw itself.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -1,7 +1,8 @@
 //! What a client is still sending when its request has been answered.
 //!
-//! A connection that is closed while the other side still sends is reset, and with that the answer is often lost: a client
-//! learns that "the connection broke" instead of that its file is too large. So what is left is read, and dropped.
+//! A connection that is closed while the other side still sends is reset, and with that the answer is often lost: a
+//! client learns that "the connection broke" instead of that its file is too large. So what is left is read, and
+//! dropped.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -20,8 +20,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const REVISION: Option<&str> = option_env!("LINKUP_REVISION");
 
 impl Monitoring {
-    /// For a process: with what every process exports, or nothing if it is to be `silent`. `role` is what it runs as. Must be
-    /// called inside a runtime.
+    /// For a process: with what every process exports, or nothing if it is to be `silent`. `role` is what it runs as.
+    /// Must be called inside a runtime.
     #[must_use]
     pub fn of_process(role: &'static str, silent: bool) -> Self {
         let registry = if silent { Registry::silent() } else { Registry::new() };

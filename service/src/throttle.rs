@@ -127,8 +127,8 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Throttle<K, C> {
     ///
     /// # Errors
     ///
-    /// When not so many are left: how long until there are. Where it is more than there can ever be, the time in which all
-    /// come back.
+    /// When not so many are left: how long until there are. Where it is more than there can ever be, the time in which
+    /// all come back.
     pub fn check_many(&self, key: &K, count: u32) -> Result<(), Duration> {
         let Some(wanted) = NonZeroU32::new(count) else { return Ok(()) };
         let now = self.clock.now();

@@ -175,8 +175,8 @@ impl Store {
         })
     }
 
-    /// Lets a user who is not the host no longer take part. The activity afterwards, if there is one. One command, two where
-    /// the user does not take part.
+    /// Lets a user who is not the host no longer take part. The activity afterwards, if there is one. One command, two
+    /// where the user does not take part.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! How long commands take, and how many fail, as this process sees it.
 //!
-//! Measured here and not by the driver's own events. For those the driver builds documents of every command and of every
-//! answer, which costs several microseconds per message; and about a command that was given up they say nothing.
+//! Measured here and not by the driver's own events. For those the driver builds documents of every command and of
+//! every answer, which costs several microseconds per message; and about a command that was given up they say nothing.
 
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -137,9 +137,9 @@ impl Store {
         Ok(self.run(Command::FindAndModify, action).await?.unwrap_or_else(|| new.clone()))
     }
 
-    /// Changes name, participants, creator and whether it is active, if the conversation is still at the revision before the
-    /// change's; otherwise nothing is returned. `archived_seq` is the last message that an archiving has seen. A classic
-    /// update of whole fields: the change stream then carries all of `change`.
+    /// Changes name, participants, creator and whether it is active, if the conversation is still at the revision
+    /// before the change's; otherwise nothing is returned. `archived_seq` is the last message that an archiving has
+    /// seen. A classic update of whole fields: the change stream then carries all of `change`.
     ///
     /// # Errors
     ///
@@ -172,8 +172,8 @@ impl Store {
         self.run(Command::FindAndModify, action).await
     }
 
-    /// Makes an archived conversation active again, because somebody of it writes. False if it is not there. Two commands,
-    /// two more for each time that somebody else changed it first.
+    /// Makes an archived conversation active again, because somebody of it writes. False if it is not there. Two
+    /// commands, two more for each time that somebody else changed it first.
     ///
     /// # Errors
     ///
@@ -281,7 +281,8 @@ impl Store {
 }
 
 impl Conversation {
-    /// A new conversation: between two people it is direct, between any other number a group, and only a group has a name.
+    /// A new conversation: between two people it is direct, between any other number a group, and only a group has a
+    /// name.
     #[must_use]
     pub fn new(creator: Id, participants: Vec<Id>, name: Option<String>, now: Timestamp) -> Self {
         let direct_key = match participants.as_slice() {

@@ -98,8 +98,8 @@ pub struct Settings {
     pub privacy: String,
 }
 
-/// What another user, the viewer, may be shown of a user. It holds no private field; whoever shows it still has to leave out
-/// what the privacy setting hides.
+/// What another user, the viewer, may be shown of a user. It holds no private field; whoever shows it still has to
+/// leave out what the privacy setting hides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Seen {
@@ -209,7 +209,8 @@ pub struct Conversation {
     pub updated_at: Timestamp,
     /// False once archived.
     pub is_active: bool,
-    /// The last message when it was archived: with a later one it counts as active, whatever [`Conversation::is_active`] says.
+    /// The last message when it was archived: with a later one it counts as active, whatever
+    /// [`Conversation::is_active`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived_seq: Option<i64>,
     /// Of a direct conversation: which of the two have blocked the other. Nobody sends as long as it is not empty.

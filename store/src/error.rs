@@ -15,7 +15,8 @@ pub(crate) const INDEX_BUILD: i32 = 12_587;
 pub(crate) const NOT_VALID: i32 = 121;
 
 /// Codes of a server that cannot serve just now: unreachable peers, an operation cut short, shutting down, no longer or
-/// not yet primary, a cursor that went with it. They pass by themselves, and a write that met one may or may not have taken effect.
+/// not yet primary, a cursor that went with it. They pass by themselves, and a write that met one may or may not have
+/// taken effect.
 pub(crate) const TRANSIENT: [i32; 21] = [
     6, 7, 24, 43, 50, 64, 89, 91, 134, 175, 189, 202, 237, 262, 9_001, 10_058, 10_107, 11_600, 11_602,
     13_435, 13_436,

@@ -1,8 +1,9 @@
 //! Friends and blocks: what two users are to each other.
 //!
-//! Each user's document holds whom they have added and whom they have blocked. Two are friends only if both have added each
-//! other, so an addition that the other side has taken back, or never made, grants nothing. That somebody is blocked is
-//! noted in the direct conversation of the two as well, where the authorisation of sends reads it for nothing.
+//! Each user's document holds whom they have added and whom they have blocked. Two are friends only if both have added
+//! each other, so an addition that the other side has taken back, or never made, grants nothing. That somebody is
+//! blocked is noted in the direct conversation of the two as well, where the authorisation of sends reads it for
+//! nothing.
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
@@ -78,8 +79,8 @@ impl Store {
         Ok(())
     }
 
-    /// Makes `user` block `other`, or no longer block them. Blocking ends their friendship. False if there is no room. Five
-    /// commands to block, three to unblock, one more where they have a conversation.
+    /// Makes `user` block `other`, or no longer block them. Blocking ends their friendship. False if there is no room.
+    /// Five commands to block, three to unblock, one more where they have a conversation.
     ///
     /// # Errors
     ///
@@ -95,7 +96,8 @@ impl Store {
             change.insert("$pull", doc! {"blocked": oid(other)});
         }
         if blocked {
-            // First where sends look: whatever comes between this and the rest, nobody is blocked by half who still writes.
+            // First where sends look: whatever comes between this and the rest, nobody is blocked by half who still
+            // writes.
             let note = noted("$addToSet", user);
             self.run(
                 Command::Update,
@@ -120,9 +122,9 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes in the direct conversation of two users, if they have one, whether `user` has blocked `other`. Whoever writes last
-    /// looks last, so that the note is right in the end whatever goes on at the same time. Two commands, three where they have
-    /// one.
+    /// Notes in the direct conversation of two users, if they have one, whether `user` has blocked `other`. Whoever
+    /// writes last looks last, so that the note is right in the end whatever goes on at the same time. Two commands,
+    /// three where they have one.
     ///
     /// # Errors
     ///
@@ -192,8 +194,8 @@ impl Store {
     }
 }
 
-/// The change that notes in a direct conversation whether `user` has blocked the other. That it changes is told by a number, too:
-/// of a list the change stream says only what became of it, and in a shape that depends on the change.
+/// The change that notes in a direct conversation whether `user` has blocked the other. That it changes is told by a
+/// number, too: of a list the change stream says only what became of it, and in a shape that depends on the change.
 fn noted(operator: &str, user: Id) -> Document {
     doc! {operator: {"blockedBy": oid(user)}, "$inc": {"blockRev": 1_i64}}
 }

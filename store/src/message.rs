@@ -18,8 +18,8 @@ use crate::{COMMAND_TIMEOUT, Store, StoreError, name, readable};
 /// How many messages after a cursor are looked at to count the unread ones among them. Without it somebody who writes
 /// much and marks nothing as read would have all they ever wrote read for every list.
 pub const UNREAD_SCAN: i64 = 5_000;
-/// How many in all conversations of a list together, as long as each gets its least. So a list never looks at more than half a
-/// million messages, and nearly always at a few dozen.
+/// How many in all conversations of a list together, as long as each gets its least. So a list never looks at more than
+/// half a million messages, and nearly always at a few dozen.
 const UNREAD_SCAN_OF_ALL: i64 = 500_000;
 /// How many of each conversation at the least: as many as are counted.
 const UNREAD_SCAN_AT_LEAST: i64 = 1_000;
@@ -283,9 +283,9 @@ impl Store {
         Ok(readable(name::MESSAGES, &rows))
     }
 
-    /// Edits a message, or deletes it where there is no `content`, if it is not deleted and still at the revision before the change's;
-    /// otherwise nothing is returned. A classic update of whole fields: the change stream then carries all of `change`.
-    /// One command.
+    /// Edits a message, or deletes it where there is no `content`, if it is not deleted and still at the revision
+    /// before the change's; otherwise nothing is returned. A classic update of whole fields: the change stream then
+    /// carries all of `change`. One command.
     ///
     /// # Errors
     ///
@@ -322,8 +322,8 @@ impl Store {
     }
 
     /// How many messages of others than `reader` there are in each of these stretches; of a stretch with more than
-    /// [`UNREAD_SCAN`] messages only the newest are looked at, and of many long ones fewer. One command for all of them, none if
-    /// there is nothing to count.
+    /// [`UNREAD_SCAN`] messages only the newest are looked at, and of many long ones fewer. One command for all of
+    /// them, none if there is nothing to count.
     ///
     /// # Errors
     ///

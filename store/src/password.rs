@@ -16,8 +16,8 @@ const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bGlua3VwLW5vYm9keS1zY
 #[error("a password could not be hashed or compared: {0}")]
 pub struct HashError(Error);
 
-/// The hash of a password: Argon2id, in the PHC string format. It is stored with its user and compared with, and there is no way to its
-/// text and none to print it. Empty where a query left it out: then no password is the right one.
+/// The hash of a password: Argon2id, in the PHC string format. It is stored with its user and compared with, and there
+/// is no way to its text and none to print it. Empty where a query left it out: then no password is the right one.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
@@ -48,8 +48,8 @@ impl PasswordHash {
         Ok(Self(hash.to_string()))
     }
 
-    /// The hash of no password at all. To compare with it takes as long as with a real one, so that the time of an answer does
-    /// not tell whether there is one.
+    /// The hash of no password at all. To compare with it takes as long as with a real one, so that the time of an
+    /// answer does not tell whether there is one.
     #[must_use]
     pub fn nobodys() -> Self {
         Self(NOBODYS_HASH.to_owned())

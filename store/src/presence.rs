@@ -1,9 +1,9 @@
 //! Who is connected, as gateways tell it, and what users are by that.
 //!
-//! Each user who is or was connected has a document that maps gateways to what the user is there, each with the version that the
-//! gateway gave it. What a user is by all of them together is worked out in the same atomic step as an entry changes, and
-//! numbered: `users` takes a status only with a higher number, so however late or often something arrives, on whatever node, the
-//! last change wins.
+//! Each user who is or was connected has a document that maps gateways to what the user is there, each with the version
+//! that the gateway gave it. What a user is by all of them together is worked out in the same atomic step as an entry
+//! changes, and numbered: `users` takes a status only with a higher number, so however late or often something arrives,
+//! on whatever node, the last change wins.
 //!
 //! | module | holds |
 //! |---|---|
@@ -47,8 +47,8 @@ pub struct Delta {
 /// What came of deltas.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// Which of them were refused, by their place, and would be again: the document is not one that LinkUp wrote. The others
-    /// count, or a later version had been there before.
+    /// Which of them were refused, by their place, and would be again: the document is not one that LinkUp wrote. The
+    /// others count, or a later version had been there before.
     pub refused: Vec<usize>,
     /// How many users are something else than before.
     pub transitions: u64,
@@ -76,12 +76,13 @@ impl Store {
         self.database().collection(name::PRESENCE)
     }
 
-    /// Takes in what gateways tell, in any order and however often, and has users be what they are by that. Three commands
-    /// however many there are, none for none.
+    /// Takes in what gateways tell, in any order and however often, and has users be what they are by that. Three
+    /// commands however many there are, none for none.
     ///
     /// # Errors
     ///
-    /// [`StoreError`], where it is not known what took effect. Doing it again is harmless, and mends what was left undone.
+    /// [`StoreError`], where it is not known what took effect. Doing it again is harmless, and mends what was left
+    /// undone.
     pub async fn tell_presence(&self, deltas: &[Delta]) -> Result<Told, StoreError> {
         let latest = latest(deltas);
         if latest.is_empty() {
@@ -103,8 +104,8 @@ impl Store {
         Ok(Told { refused: places.map(|(place, _)| place).collect(), transitions: published.changed })
     }
 
-    /// Has these users be what their documents say, unless they are that or something later already. Two commands, one where
-    /// there is nothing to say.
+    /// Has these users be what their documents say, unless they are that or something later already. Two commands, one
+    /// where there is nothing to say.
     async fn publish(&self, users: &[Id]) -> Result<Published, StoreError> {
         let standings = self.standings(users).await?;
         if standings.is_empty() {

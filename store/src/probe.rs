@@ -1,7 +1,7 @@
 //! The accounts of probes, and their messages.
 //!
-//! A probe has two users and the conversation of the two, all of which carry its name in `probe`. Nobody else ever sees such a user:
-//! see [`not_of_probes`].
+//! A probe has two users and the conversation of the two, all of which carry its name in `probe`. Nobody else ever sees
+//! such a user: see [`not_of_probes`].
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
@@ -36,13 +36,14 @@ pub struct Pair {
     pub conversation: Id,
 }
 
-/// Restricts a filter on users to those who are people: the accounts of probes are as if they were not there. No index has it,
-/// so it changes no plan.
+/// Restricts a filter on users to those who are people: the accounts of probes are as if they were not there. No index
+/// has it, so it changes no plan.
 pub(crate) fn not_of_probes(filter: Document) -> Document {
     doc! {"$and": [filter, {FIELD: {"$exists": false}}]}
 }
 
-/// The handle of a user of a probe, and its address: nobody can register either, for both have colons and the address has no `@`.
+/// The handle of a user of a probe, and its address: nobody can register either, for both have colons and the address
+/// has no `@`.
 fn handle(name: &Name, side: &str) -> String {
     format!("probe:{name}:{side}")
 }
@@ -60,8 +61,8 @@ fn user(name: &Name, side: &str, now: Timestamp) -> User {
 }
 
 impl Store {
-    /// The users of a probe and their conversation, made where they are not there yet. Three commands, one more for each that
-    /// another node makes at the same time.
+    /// The users of a probe and their conversation, made where they are not there yet. Three commands, one more for
+    /// each that another node makes at the same time.
     ///
     /// # Errors
     ///
@@ -115,8 +116,9 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// Removes messages of a probe's conversation that were sent before a time, as many as are removed at once; how many. The
-    /// newest one stays, however old it is: the next number follows from it. Two commands, three where there are some.
+    /// Removes messages of a probe's conversation that were sent before a time, as many as are removed at once; how
+    /// many. The newest one stays, however old it is: the next number follows from it. Two commands, three where there
+    /// are some.
     ///
     /// # Errors
     ///

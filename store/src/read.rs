@@ -69,8 +69,8 @@ impl Store {
         Ok(readable(name::READS, &rows))
     }
 
-    /// Moves cursors forward, each to its message unless it is there or further already. One command for all of them, none if
-    /// there is nothing to move; two where a cursor is made at the same moment by somebody else.
+    /// Moves cursors forward, each to its message unless it is there or further already. One command for all of them,
+    /// none if there is nothing to move; two where a cursor is made at the same moment by somebody else.
     ///
     /// # Errors
     ///
@@ -102,9 +102,9 @@ impl Store {
         }
     }
 
-    /// How far the members of a conversation have read: for each, the last message when they joined and the last that they
-    /// have read. Of those who have left, too, as long as there are not more cursors than
-    /// a conversation can have members. One command.
+    /// How far the members of a conversation have read: for each, the last message when they joined and the last that
+    /// they have read. Of those who have left, too, as long as there are not more cursors than a conversation can have
+    /// members. One command.
     ///
     /// # Errors
     ///

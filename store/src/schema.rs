@@ -1,5 +1,5 @@
-//! What the database must look like, and how it comes to look like that: collections with validators, indexes, and a schema
-//! version with the steps that lead to it.
+//! What the database must look like, and how it comes to look like that: collections with validators, indexes, and a
+//! schema version with the steps that lead to it.
 //!
 //! | module | holds |
 //! |---|---|
@@ -38,18 +38,18 @@ const PATIENCE: Duration = Duration::from_secs(60 * 60);
 const INTERVAL: Duration = Duration::from_millis(200);
 
 impl Store {
-    /// Makes the database what this program expects: migrations that have not been run, then collections, validators and
-    /// indexes that are missing or have changed. Any number of nodes may do so at the same time, and every start does it again;
-    /// on a database that is as it should be, nothing is changed.
+    /// Makes the database what this program expects: migrations that have not been run, then collections, validators
+    /// and indexes that are missing or have changed. Any number of nodes may do so at the same time, and every start
+    /// does it again; on a database that is as it should be, nothing is changed.
     ///
     /// Where documents have to be migrated one node does it, and the others wait for it. Where an index is missing
     /// on a collection with data, it takes as long as building it takes.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NewerSchema`] when the database belongs to a newer program; [`StoreError::Migrating`] when another node does
-    /// not come to an end with its migration; when MongoDB is away; when an index of the same name but another definition
-    /// exists, or a unique one cannot be built.
+    /// [`StoreError::NewerSchema`] when the database belongs to a newer program; [`StoreError::Migrating`] when another
+    /// node does not come to an end with its migration; when MongoDB is away; when an index of the same name but
+    /// another definition exists, or a unique one cannot be built.
     pub async fn prepare(&self) -> Result<(), StoreError> {
         self.prepare_within(PATIENCE).await
     }
@@ -120,9 +120,11 @@ impl Store {
         }
     }
 
-    /// Has the collection's documents checked from now on. Documents that are there and are not valid can still be changed.
+    /// Has the collection's documents checked from now on. Documents that are there and are not valid can still be
+    /// changed.
     ///
-    /// MongoDB refuses while an index is being built. If another node builds it, that node has set the validator before.
+    /// MongoDB refuses while an index is being built. If another node builds it, that node has set the validator
+    /// before.
     async fn set_validator(
         &self,
         name: &str,

@@ -1,5 +1,5 @@
-//! Uploaded files: a GridFS bucket, so that other programs can read it, without the driver's own streams. Those
-//! have no bound on their waits, leave chunks behind when they are dropped in the middle of a write, and read a file from its
+//! Uploaded files: a GridFS bucket, so that other programs can read it, without the driver's own streams. Those have no
+//! bound on their waits, leave chunks behind when they are dropped in the middle of a write, and read a file from its
 //! beginning only.
 
 use std::ops::Range;
@@ -25,8 +25,8 @@ pub const FILES: &str = "uploads.files";
 /// The collection of their bytes.
 pub const CHUNKS: &str = "uploads.chunks";
 
-/// How many bytes a chunk has, but for the last of a file. GridFS' own default: with the rest of its document, just below a
-/// power of two.
+/// How many bytes a chunk has, but for the last of a file. GridFS' own default: with the rest of its document, just
+/// below a power of two.
 const CHUNK: usize = 255 << 10;
 /// How many chunks one answer brings while a file is read: together they are what a slow reader keeps in memory.
 const CHUNKS_READ: u32 = 4;
@@ -79,8 +79,8 @@ struct Chunk {
     data: Binary,
 }
 
-/// A file that is being uploaded. Unless it is [finished](UploadWriter::finish), what was written is removed again, whether
-/// it is dropped or fails.
+/// A file that is being uploaded. Unless it is [finished](UploadWriter::finish), what was written is removed again,
+/// whether it is dropped or fails.
 #[derive(Debug)]
 pub struct UploadWriter {
     /// Less than a chunk.
@@ -100,8 +100,8 @@ enum Step {
 }
 
 impl UploadWriter {
-    /// Adds bytes to the file. Waits while more than a chunk is yet to be written, so that whoever sends no faster than this
-    /// returns fills no memory.
+    /// Adds bytes to the file. Waits while more than a chunk is yet to be written, so that whoever sends no faster than
+    /// this returns fills no memory.
     ///
     /// # Errors
     ///

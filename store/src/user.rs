@@ -340,8 +340,8 @@ impl Store {
         Ok(readable(name::USERS, &rows))
     }
 
-    /// Changes a user; the user afterwards, or nothing where there is none. One command, one more where the name or the handle
-    /// changes, and two more for each time that somebody else changed those first.
+    /// Changes a user; the user afterwards, or nothing where there is none. One command, one more where the name or the
+    /// handle changes, and two more for each time that somebody else changed those first.
     ///
     /// # Errors
     ///
@@ -376,9 +376,9 @@ impl Store {
         self.run(Command::FindAndModify, action.projection(doc! {"password": 0})).await
     }
 
-    /// Ends all sessions of a user: tokens that were given out before are no longer good. With `password`, the old and the new
-    /// hash, the password is changed in the same moment, if it still is the old one; otherwise nothing is returned.
-    /// One command.
+    /// Ends all sessions of a user: tokens that were given out before are no longer good. With `password`, the old and
+    /// the new hash, the password is changed in the same moment, if it still is the old one; otherwise nothing is
+    /// returned. One command.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Many different updates of one collection in one command, which the driver's own bulk write offers only from MongoDB 8
-//! on.
+//! Many different updates of one collection in one command, which the driver's own bulk write offers only from MongoDB
+//! 8 on.
 
 use mongodb::bson::{Bson, Document, doc};
 
@@ -35,9 +35,9 @@ impl Store {
         }
     }
 
-    /// Makes each of these updates by itself: that one is refused keeps none of the others from taking effect. One command, two
-    /// where upserts meet others that make the same documents at the same moment: then those are there, and the second time they
-    /// are found by what the update asks for, or else are not meant by it.
+    /// Makes each of these updates by itself: that one is refused keeps none of the others from taking effect. One
+    /// command, two where upserts meet others that make the same documents at the same moment: then those are there,
+    /// and the second time they are found by what the update asks for, or else are not meant by it.
     ///
     /// # Errors
     ///
@@ -82,8 +82,8 @@ impl Store {
     }
 }
 
-/// `run_command` takes an answer with `writeErrors` for a success. Only their codes are told: their words may quote what was
-/// to be written.
+/// `run_command` takes an answer with `writeErrors` for a success. Only their codes are told: their words may quote
+/// what was to be written.
 fn read_answer(answer: &Document) -> Result<Updated, StoreError> {
     if let Some(problem) = answer.get("writeConcernError") {
         return Err(StoreError::NotReplicated(format!("writeConcernError: {problem}")));

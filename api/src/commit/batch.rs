@@ -200,8 +200,8 @@ pub(super) fn number<'a>(
     let mut lasts: FxHashMap<Id, Last> = FxHashMap::default();
     let numbered = sends.map(|send| {
         let before = lasts.entry(send.conversation).or_insert_with(|| last(send.conversation));
-        // Two api nodes' clocks differ, and a clock may be set back; the order of `seq` is what counts. No two messages of a
-        // conversation have the same time, for pages are cut by it.
+        // Two api nodes' clocks differ, and a clock may be set back; the order of `seq` is what counts. No two messages
+        // of a conversation have the same time, for pages are cut by it.
         let next = Timestamp::from_millis(before.at.millis() + 1);
         *before = Last { seq: before.seq + 1, at: now.max(next) };
         document(send, *before)

@@ -20,8 +20,8 @@ use crate::view::Views;
 
 /// How many conversations' last messages, and how many senders' profiles, a lane remembers.
 const MEMORY: usize = 50_000;
-/// How long a sender's name and picture may be shown unchanged, and how long somebody whose account has ended may still be taken for
-/// there. Whether they take part is never decided by it.
+/// How long a sender's name and picture may be shown unchanged, and how long somebody whose account has ended may still
+/// be taken for there. Whether they take part is never decided by it.
 const PROFILE_TTL: Duration = Duration::from_secs(10);
 /// The pauses between attempts that led nowhere: none at first, then this long, growing up to that long.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));

@@ -124,8 +124,8 @@ pub(super) async fn end_sessions(app: &App, request: &Request<Incoming>) -> Resu
     Ok(done())
 }
 
-/// `DELETE /api/users/:id`: eight commands, and a handful for each group and activity that the user takes part in. The user
-/// goes after these: where anything fails before, the account is still there and the request can be made again.
+/// `DELETE /api/users/:id`: eight commands, and a handful for each group and activity that the user takes part in. The
+/// user goes after these: where anything fails before, the account is still there and the request can be made again.
 ///
 /// What they wrote stays, as the messages of a deleted user: it is the others' conversation as well.
 pub(super) async fn delete(app: &App, request: Request<Incoming>, id: Id) -> Result<Answer, Failure> {
@@ -162,8 +162,8 @@ fn session(app: &App, user: User) -> Result<model::Session, Failure> {
     Ok(model::Session { user: Pen::new(&app.config.links).own(user), token })
 }
 
-/// A handle made of the name's plain letters and digits, its words joined by hyphens. Nothing of the e-mail address is in
-/// it: everybody sees handles.
+/// A handle made of the name's plain letters and digits, its words joined by hyphens. Nothing of the e-mail address is
+/// in it: everybody sees handles.
 fn handle_of(name: &str) -> String {
     let plain = |word: &str| word.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
     let words: Vec<String> =

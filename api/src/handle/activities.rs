@@ -156,8 +156,8 @@ pub(super) async fn get(app: &App, request: &Request<Incoming>, id: Id) -> Resul
     shown(app, caller, activity).await
 }
 
-/// `PUT /api/activities/:id`: five commands. Every field is set on its own, so that two updates of different fields do not
-/// undo each other.
+/// `PUT /api/activities/:id`: five commands. Every field is set on its own, so that two updates of different fields do
+/// not undo each other.
 pub(super) async fn update(app: &App, request: Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.calling_user(request.headers()).await?;
     let body: UpdateActivity = input(app, request).await?;
@@ -197,16 +197,16 @@ pub(super) async fn delete(app: &App, request: &Request<Incoming>, id: Id) -> Re
     Ok(done())
 }
 
-/// The conversation goes first: where that fails, the activity is still there and can be cancelled again. It is looked for once
-/// more when the activity is gone: somebody may have made it meanwhile, see [`activity_chat::ensure`].
+/// The conversation goes first: where that fails, the activity is still there and can be cancelled again. It is looked
+/// for once more when the activity is gone: somebody may have made it meanwhile, see [`activity_chat::ensure`].
 async fn cancel(app: &App, activity: &Activity) -> Result<(), Failure> {
     archive_conversation(app, activity).await?;
     app.store.delete_activity(activity.id).await?;
     archive_conversation(app, activity).await
 }
 
-/// Archives the conversation of an activity, if there is one. One command, two more where it is archived already and four where it is
-/// not.
+/// Archives the conversation of an activity, if there is one. One command, two more where it is archived already and
+/// four where it is not.
 pub(super) async fn archive_conversation(app: &App, activity: &Activity) -> Result<(), Failure> {
     let found = app.store.conversation_of_activity(activity.id).await?;
     let Some(conversation) = found else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! The conversations of activities: made when somebody first asks for one, and with the same participants as the activity.
+//! The conversations of activities: made when somebody first asks for one, and with the same participants as the
+//! activity.
 //!
 //! Taking part in the activity is what counts and is written first; the conversation *follows* it. Whoever changes the
 //! participants makes it follow afterwards, and whoever makes the conversation looks at the participants again after
@@ -15,8 +16,8 @@ use super::membership::{CHANGE_TRIES, keeps_changing, last_seq};
 use crate::answer::{Answer, Failure};
 use crate::app::App;
 
-/// `GET /api/activities/:id/conversation`: six commands of an empty one, up to two more where it has messages, and some more where
-/// it has to be made or to catch up.
+/// `GET /api/activities/:id/conversation`: six commands of an empty one, up to two more where it has messages, and some
+/// more where it has to be made or to catch up.
 pub(super) async fn get(app: &App, request: &Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.caller(request.headers()).await?.id;
     let (conversation, _) = ensure(app, id, caller).await?;
@@ -63,8 +64,8 @@ fn conversation_of(activity: &Activity) -> Conversation {
     }
 }
 
-/// Makes the conversation of an activity, if there is one, have the activity's participants. Four commands where they are the
-/// same already.
+/// Makes the conversation of an activity, if there is one, have the activity's participants. Four commands where they
+/// are the same already.
 pub(super) async fn follow(app: &App, activity: Id, by: Id) -> Result<(), Failure> {
     if let Some(conversation) = app.store.conversation_of_activity(activity).await? {
         follow_in(app, activity, conversation.id, by).await?;

@@ -21,8 +21,8 @@ pub(crate) type Name = Line<1, 80>;
 protocol::input! {
     /// The body of `POST /api/conversations`.
     pub(crate) struct CreateConversation {
-        /// Who takes part, the caller named or not: with one other it is their direct conversation, with more a group. Not
-        /// needed with an activity.
+        /// Who takes part, the caller named or not: with one other it is their direct conversation, with more a group.
+        /// Not needed with an activity.
         participants / "participants": Option<Ids<MAX_PARTICIPANTS>>,
         /// A group's name.
         name / "name": Option<Name>,
@@ -31,8 +31,8 @@ protocol::input! {
     }
 }
 
-/// `POST /api/conversations`: four commands for a group, six for a new direct conversation and for one that is there (two more if it was
-/// archived), five or ten for an activity's.
+/// `POST /api/conversations`: four commands for a group, six for a new direct conversation and for one that is there
+/// (two more if it was archived), five or ten for an activity's.
 pub(super) async fn create(app: &App, request: Request<Incoming>) -> Result<Answer, Failure> {
     let caller = app.calling_user(request.headers()).await?;
     let body: CreateConversation = input(app, request).await?;
@@ -88,8 +88,8 @@ async fn found(app: &App, caller: Id, id: Id) -> Result<Answer, Failure> {
     Ok(ok(&detail.conversations().pop()))
 }
 
-/// Notes what one of the two may have said meanwhile: a block looks for the conversation after it is written, this looks for
-/// the block after the conversation is, so that one of them finds the other.
+/// Notes what one of the two may have said meanwhile: a block looks for the conversation after it is written, this
+/// looks for the block after the conversation is, so that one of them finds the other.
 async fn settle_blocks(app: &App, direct: &Conversation) -> Result<(), Failure> {
     let [one, other] = direct.participants[..] else { return Ok(()) };
     for blocker in app.store.blocks_between(one, other).await? {
@@ -137,8 +137,8 @@ fn participants(named: Option<Ids<MAX_PARTICIPANTS>>, caller: Id) -> Result<Vec<
     }
 }
 
-/// Whether `caller` may bring these people into a conversation: they must exist, not hide from the caller, and neither may have
-/// blocked the other. One command.
+/// Whether `caller` may bring these people into a conversation: they must exist, not hide from the caller, and neither
+/// may have blocked the other. One command.
 pub(super) async fn invitable(app: &App, caller: &User, ids: &[Id]) -> Result<(), Failure> {
     let others: Vec<Id> = ids.iter().copied().filter(|id| *id != caller.id).collect();
     if others.iter().any(|id| caller.blocked.contains(id)) {

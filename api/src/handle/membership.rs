@@ -56,8 +56,8 @@ impl Wish {
     }
 }
 
-/// `PUT /api/conversations/:id`: seven commands, four of them to show the result; one more where participants are named,
-/// two more where members join, and two to five for each time that somebody else changed it first.
+/// `PUT /api/conversations/:id`: seven commands, four of them to show the result; one more where participants are
+/// named, two more where members join, and two to five for each time that somebody else changed it first.
 pub(super) async fn change(app: &App, request: Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let user = app.calling_user(request.headers()).await?;
     let caller = user.id;
@@ -112,8 +112,8 @@ async fn follows_no_activity(
     }
 }
 
-/// `DELETE /api/conversations/:id`: five commands. Archived, it is hidden from lists and can still be read; with the next message
-/// it is back, and so it is when somebody begins it anew.
+/// `DELETE /api/conversations/:id`: five commands. Archived, it is hidden from lists and can still be read; with the
+/// next message it is back, and so it is when somebody begins it anew.
 pub(super) async fn archive(app: &App, request: &Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.caller(request.headers()).await?.id;
     archive_as(app, caller, id).await?;
@@ -243,8 +243,9 @@ fn plan(
     }))
 }
 
-/// Prepares for those who join: the caller must be able to bring them in, and nothing up to `last`, from before their time, is to count as unread.
-/// Done before they take part; if the change then fails, a cursor of somebody who is no member harms nobody.
+/// Prepares for those who join: the caller must be able to bring them in, and nothing up to `last`, from before their
+/// time, is to count as unread. Done before they take part; if the change then fails, a cursor of somebody who is no
+/// member harms nobody.
 async fn welcome(
     app: &App,
     caller: &User,
@@ -264,9 +265,9 @@ fn joining(current: &Conversation, change: &ConversationChange) -> Vec<Id> {
     change.participants.iter().filter(|id| !current.has(**id)).copied().collect()
 }
 
-/// Takes those out again whose accounts ended while they were brought in. Whoever deletes an account looks for its groups once
-/// more when the user is gone, and this looks for the users when the group is written, so that one of them finds
-/// the other. No command where everybody is there.
+/// Takes those out again whose accounts ended while they were brought in. Whoever deletes an account looks for its
+/// groups once more when the user is gone, and this looks for the users when the group is written, so that one of them
+/// finds the other. No command where everybody is there.
 pub(super) async fn let_go(app: &App, detail: &Detail<'_>, id: Id, joined: &[Id]) -> Result<(), Failure> {
     for gone in detail.gone(joined) {
         leave(app, gone, id).await?;

@@ -36,8 +36,8 @@ protocol::input! {
         before / "before": Option<Place>,
         /// The oldest after a `seq`, deleted ones too: what a client that was away has missed.
         after / "after": Option<Whole<0, { i64::MAX }>>,
-        /// Those that were edited or deleted at this time or later, in the order of their last change. Clocks of servers differ: ask
-        /// from some seconds before the last answer.
+        /// Those that were edited or deleted at this time or later, in the order of their last change. Clocks of
+        /// servers differ: ask from some seconds before the last answer.
         updated_after / "updatedAfter": Option<Timestamp>,
     }
 }
@@ -109,7 +109,8 @@ pub(super) async fn list(app: &App, request: &Request<Incoming>, id: Id) -> Resu
     Ok(ok(&rendered))
 }
 
-/// `PUT /api/messages/:id`: six commands, seven of a large group, and two for each time that the same message was changed first.
+/// `PUT /api/messages/:id`: six commands, seven of a large group, and two for each time that the same message was
+/// changed first.
 pub(super) async fn edit(app: &App, request: Request<Incoming>, id: Id) -> Result<Answer, Failure> {
     let caller = app.caller(request.headers()).await?.id;
     let EditMessage { content: Text(content) } = input(app, request).await?;
@@ -126,8 +127,8 @@ pub(super) async fn delete(app: &App, request: &Request<Incoming>, id: Id) -> Re
     Ok(done())
 }
 
-/// Edits one of the caller's own messages, or deletes it where there is no `content`. Each change is made to the message as
-/// the one before left it, so that none is lost, and what was deleted stays deleted.
+/// Edits one of the caller's own messages, or deletes it where there is no `content`. Each change is made to the
+/// message as the one before left it, so that none is lost, and what was deleted stays deleted.
 async fn change(app: &App, caller: Id, id: Id, content: Option<&str>) -> Result<(Message, Access), Failure> {
     let gone = || Failure::not_found(NO_MESSAGE);
     for _ in 0..CHANGE_TRIES {

@@ -14,12 +14,12 @@ use crate::answer::{Answer, Failure, ok};
 use crate::app::App;
 use crate::request::bearer;
 
-/// How long the tokens of a probe are good at the most. It gets new ones with every connection, and nothing but their end makes
-/// one worthless that has leaked.
+/// How long the tokens of a probe are good at the most. It gets new ones with every connection, and nothing but their
+/// end makes one worthless that has leaked.
 const TOKEN_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// `POST /api/probe`: three commands. The two users of a probe and their conversation, made where they are not there yet, with tokens like
-/// anybody's.
+/// `POST /api/probe`: three commands. The two users of a probe and their conversation, made where they are not there
+/// yet, with tokens like anybody's.
 pub(super) async fn accounts(app: &App, request: Request<Incoming>) -> Result<Answer, Failure> {
     let token = bearer(request.headers()).ok_or_else(|| Failure::unauthorized(text::TOKEN_REQUIRED))?;
     let probe =

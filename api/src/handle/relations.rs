@@ -76,8 +76,8 @@ pub(super) async fn list_blocks(app: &App, request: &Request<Incoming>, id: Id) 
 async fn list(app: &App, caller: &Stored, relation: Relation, window: Window) -> Result<Answer, Failure> {
     let found = app.store.related_users(caller, relation, window.skip, window.limit).await?;
     let pen = Pen::new(&app.config.links);
-    // People who hide are shown here with name and picture, so that a request can be answered and a block taken back: they
-    // have added the caller, or the caller knows them.
+    // People who hide are shown here with name and picture, so that a request can be answered and a block taken back:
+    // they have added the caller, or the caller knows them.
     let shown = |seen| match relation {
         // Whom one has asked and who has hidden since has not answered: they are as hidden as to anybody.
         Relation::Requested => pen.seen(caller, seen),
@@ -87,8 +87,8 @@ async fn list(app: &App, caller: &Stored, relation: Relation, window: Window) ->
     Ok(ok(&users))
 }
 
-/// `POST /api/users/:id/friends/:other`: four commands, five with a public user. An addition is mutual at once with a public user; of
-/// others it is a request, which grants nothing until they add back.
+/// `POST /api/users/:id/friends/:other`: four commands, five with a public user. An addition is mutual at once with a
+/// public user; of others it is a request, which grants nothing until they add back.
 pub(super) async fn add_friend(
     app: &App,
     request: &Request<Incoming>,

@@ -36,8 +36,8 @@ use self::range::Wanted;
 use crate::answer::{Answer, BoxError, Failure, created, whole};
 use crate::app::App;
 
-/// How long a client that is refused while it is sending may go on, and how many times the largest file it may send, so that
-/// it comes to read why.
+/// How long a client that is refused while it is sending may go on, and how many times the largest file it may send, so
+/// that it comes to read why.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_FILES: u64 = 4;
 
@@ -79,7 +79,8 @@ async fn store(app: &App, headers: &HeaderMap, body: &mut Incoming) -> Result<mo
     })
 }
 
-/// `GET /api/uploads/:id/:seal`: the seal is the permission. One command for the file, and one for each million bytes or so.
+/// `GET /api/uploads/:id/:seal`: the seal is the permission. One command for the file, and one for each million bytes
+/// or so.
 pub(super) async fn serve(
     app: &App,
     request: &Request<Incoming>,
@@ -125,8 +126,8 @@ pub(super) async fn serve(
 /// A client that takes nothing for so long is given up.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Passes the pieces of a file on as the client takes them. The reading is in a task of its own, so that whoever stalls holds
-/// one piece and no cursor, and not for ever.
+/// Passes the pieces of a file on as the client takes them. The reading is in a task of its own, so that whoever stalls
+/// holds one piece and no cursor, and not for ever.
 fn feed(
     pieces: impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static,
     permit: OwnedSemaphorePermit,

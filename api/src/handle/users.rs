@@ -60,7 +60,8 @@ impl Field for UpdateSettings {
     }
 }
 
-/// A unique handle, in lower case: 3 to 40 plain letters, digits, dots, hyphens and underscores, a letter or digit first.
+/// A unique handle, in lower case: 3 to 40 plain letters, digits, dots, hyphens and underscores, a letter or digit
+/// first.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle(String);
 

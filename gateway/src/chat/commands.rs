@@ -1,4 +1,5 @@
-//! What clients send: each command is counted, checked and carried out, and whoever asked for an acknowledgement gets one.
+//! What clients send: each command is counted, checked and carried out, and whoever asked for an acknowledgement gets
+//! one.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -153,7 +154,8 @@ fn refused() -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, text::AUTHENTICATION_ERROR)
 }
 
-/// Reads a message. Whether an attachment that was uploaded here is given as it was given out, the api finds out, which has the key.
+/// Reads a message. Whether an attachment that was uploaded here is given as it was given out, the api finds out, which
+/// has the key.
 fn message(payload: &str) -> Result<(Id, NewMessage), ApiError> {
     if payload.len() > MAX_PAYLOAD {
         return Err(ApiError::new(ErrorCode::TooLarge, "The message is too large"));

@@ -1,8 +1,8 @@
 //! Who may begin a connection: pages of our origins, and no address too often or too many times at once.
 //!
 //! Who connects from this machine is not limited by address: a proxy here that nobody named in
-//! [`TRUSTED_PROXIES`](crate::config::TRUSTED_PROXIES) would have all its clients' limits together. Where it is named, whom it
-//! speaks for is limited, whatever address that is: clients may have a say in that.
+//! [`TRUSTED_PROXIES`](crate::config::TRUSTED_PROXIES) would have all its clients' limits together. Where it is named,
+//! whom it speaks for is limited, whatever address that is: clients may have a say in that.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -34,7 +34,8 @@ pub(crate) struct Gate {
     metrics: Arc<Metrics>,
 }
 
-/// A connection's place among those of its address, given back when it is dropped. Nothing for an address without limits.
+/// A connection's place among those of its address, given back when it is dropped. Nothing for an address without
+/// limits.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _place: Option<Arc<Place>>,

@@ -133,8 +133,8 @@ pub(crate) struct Settings {
     /// How many sockets a user may have here; another one is closed with
     /// [`TOO_MANY`](protocol::code::close::TOO_MANY).
     pub(crate) connections_per_user: usize,
-    /// How many bytes may wait for one socket ([`crate::transport::Config::outbound_limit`]). What a socket missed is kept
-    /// until it is admitted only if it is not more than [`COMEBACK_LIMITS`] times that.
+    /// How many bytes may wait for one socket ([`crate::transport::Config::outbound_limit`]). What a socket missed is
+    /// kept until it is admitted only if it is not more than [`COMEBACK_LIMITS`] times that.
     pub(crate) outbound_limit: usize,
 }
 
@@ -148,8 +148,8 @@ pub(crate) struct Watched {
     pub(crate) heartbeat: Heartbeat,
 }
 
-/// How many times as much as may wait for a socket it may be given when it comes back. More than once: whoever was cut off
-/// for not reading has missed that much already. The bytes are those of the replay, which all sockets share.
+/// How many times as much as may wait for a socket it may be given when it comes back. More than once: whoever was cut
+/// off for not reading has missed that much already. The bytes are those of the replay, which all sockets share.
 const COMEBACK_LIMITS: usize = 8;
 
 /// The hub's state; [`run`] drives it.

@@ -91,7 +91,8 @@ impl Link {
     /// Notes that something was missed: registrations under way are void, and a resync is due. False if one was
     /// due already.
     ///
-    /// What a resync that is cut short has replayed is not asked for again all the same: each socket has its own position.
+    /// What a resync that is cut short has replayed is not asked for again all the same: each socket has its own
+    /// position.
     pub(crate) fn interrupt(&mut self, now: Instant) -> bool {
         if self.due.is_some() {
             return false;

@@ -1,9 +1,9 @@
 //! Who is there: what the api is told of this gateway's users.
 //!
 //! The hub says what each user is on this gateway. Of that only changes are told, coalesced by user: while one batch is
-//! under way, only the latest state counts for the next. Whoever is gone is kept for a grace period before that is told,
-//! so that a client that comes back in time was never away. Whoever was told of is not told of again for a while: what they
-//! are by then counts. Heartbeats go in the same batches.
+//! under way, only the latest state counts for the next. Whoever is gone is kept for a grace period before that is
+//! told, so that a client that comes back in time was never away. Whoever was told of is not told of again for a while:
+//! what they are by then counts. Heartbeats go in the same batches.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -25,8 +25,8 @@ use crate::metrics::Metrics;
 const CHANGES_AT_ONCE: usize = 1_024;
 /// The pause after a batch that nobody answered, or that was answered with trouble.
 const PAUSE: Duration = Duration::from_millis(500);
-/// For how long a user is not told of again. Each change costs the database and the streamer something, and a client may say
-/// many in a second.
+/// For how long a user is not told of again. Each change costs the database and the streamer something, and a client
+/// may say many in a second.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// What a user is on this gateway.
@@ -37,12 +37,13 @@ pub(crate) struct Change {
     pub(crate) presence: Option<Presence>,
 }
 
-/// How many batches may be under way at a time, each with users of its own: while one is in the database, the next is on its way.
+/// How many batches may be under way at a time, each with users of its own: while one is in the database, the next is
+/// on its way.
 const LANES: usize = 2;
 
-/// Tells the api of changes until there can be no more of them, or this is dropped. `call` makes one attempt at a batch of
-/// commands, however long that takes. Each lane sends heartbeats of its own, and learns from them whether the gateway was taken
-/// for dead.
+/// Tells the api of changes until there can be no more of them, or this is dropped. `call` makes one attempt at a batch
+/// of commands, however long that takes. Each lane sends heartbeats of its own, and learns from them whether the
+/// gateway was taken for dead.
 pub(crate) async fn run<F, Fut>(
     gateway: Id,
     grace: Duration,
@@ -123,8 +124,8 @@ struct Board {
     grace: Duration,
     /// Everybody who is here, was a moment ago, or about whom something is to be told.
     users: FxHashMap<Id, Entry>,
-    /// Users without a socket, and when that is to be told, in order. One who has come back meanwhile, or gone again, has
-    /// another time in their entry, or none.
+    /// Users without a socket, and when that is to be told, in order. One who has come back meanwhile, or gone again,
+    /// has another time in their entry, or none.
     leaving: VecDeque<(Instant, Id)>,
     /// Users who were told of, and when they may be again, in order. The same holds.
     quiet: VecDeque<(Instant, Id)>,
@@ -199,8 +200,8 @@ impl Board {
         self.touch(user);
     }
 
-    /// Those who have not come back in time are offline, since they left, and those who were told of long enough ago may be
-    /// told of again.
+    /// Those who have not come back in time are offline, since they left, and those who were told of long enough ago
+    /// may be told of again.
     fn expire(&mut self, now: Instant) {
         while let Some(&(gone_at, user)) = self.leaving.front()
             && gone_at <= now

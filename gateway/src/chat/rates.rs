@@ -14,8 +14,8 @@ use crate::metrics::{Metrics, Policy};
 
 /// After how many times what is allowed, all of it refused, a connection is closed.
 const PATIENCE: u32 = 10;
-/// How often one user may connect: each time the api is asked, and the streamer. Ten tabs with two sockets each, which all
-/// come back a few times, are far from it.
+/// How often one user may connect: each time the api is asked, and the streamer. Ten tabs with two sockets each, which
+/// all come back a few times, are far from it.
 const CONNECTS: Rate = Rate { count: 100, per: Duration::from_secs(10) };
 /// How often one user may come back for what was missed: each time the streamer goes through what it remembers.
 const RESUMES: Rate = Rate { count: 30, per: Duration::from_secs(10) };
@@ -78,8 +78,8 @@ impl Rates {
         may
     }
 
-    /// Counts a command of `user` over the connection with this [`Socket::id`](crate::transport::Socket::id), and the `bytes`
-    /// of a message that it is to send.
+    /// Counts a command of `user` over the connection with this [`Socket::id`](crate::transport::Socket::id), and the
+    /// `bytes` of a message that it is to send.
     pub(crate) fn check(&self, socket: u64, user: Id, bytes: usize) -> Result<(), Excess> {
         let checked = self.connection.check(&socket).map_err(|wait| (Policy::ConnectionCommands, wait));
         let checked =

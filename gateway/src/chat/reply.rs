@@ -55,8 +55,9 @@ impl Reply {
         self.socket.emit(&Event::new(json));
     }
 
-    /// Without an acknowledgement a failure is told where the client would wait in vain, in the frontend specification's
-    /// words: a message that was not sent, a token that was not taken. Others pass in silence, as there.
+    /// Without an acknowledgement a failure is told where the client would wait in vain, in the frontend
+    /// specification's words: a message that was not sent, a token that was not taken. Others pass in silence, as
+    /// there.
     fn tell(self, error: &ApiError) {
         match (self.ack, self.kind) {
             (Some(ack), _) => self.socket.ack(ack, &json!({ "ok": false, "error": error }).to_string()),

@@ -1,6 +1,7 @@
 //! Who is typing: what this gateway's clients say of themselves, and what is shown to them of others.
 //!
-//! Pure state, no I/O: the hub feeds it, looks at it once a second and does what it says. There is no timer for anybody.
+//! Pure state, no I/O: the hub feeds it, looks at it once a second and does what it says. There is no timer for
+//! anybody.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +11,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// In how many conversations one socket may be typing at once; what is more is not passed on.
 const CONVERSATIONS_PER_SOCKET: usize = 8;
-/// A client that has not said for this long that its user is typing has forgotten to say that they stopped. The frontend
-/// says so once, however long it takes, and takes it back two seconds after the last key.
+/// A client that has not said for this long that its user is typing has forgotten to say that they stopped. The
+/// frontend says so once, however long it takes, and takes it back two seconds after the last key.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// What is said again sooner than this is not passed on, and who stopped and starts again sooner counts only when this time is
-/// over: everybody in a large conversation is told of each change. That somebody stopped is told at once: a page that takes the
-/// line away with their message would not show it again for a start without a stop before it.
+/// What is said again sooner than this is not passed on, and who stopped and starts again sooner counts only when this
+/// time is over: everybody in a large conversation is told of each change. That somebody stopped is told at once: a
+/// page that takes the line away with their message would not show it again for a start without a stop before it.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// How many who type can be kept, so that they expire, and how many whom it is shown to. What is more is shown all the same,
-/// until it is taken back.
+/// How many who type can be kept, so that they expire, and how many whom it is shown to. What is more is shown all the
+/// same, until it is taken back.
 const MAX_SHOWN: usize = 65_536;
 /// See [`MAX_SHOWN`].
 const MAX_RECIPIENTS: usize = 1 << 20;
@@ -108,8 +109,8 @@ impl Typists {
         over
     }
 
-    /// What the streamer is to be told: what had to wait, what it is to be told again, and what is over because the client does
-    /// not say it any more.
+    /// What the streamer is to be told: what had to wait, what it is to be told again, and what is over because the
+    /// client does not say it any more.
     pub(crate) fn tick(&mut self, now: Instant) -> Vec<Typing> {
         let refresh = Duration::from_secs(TYPING_REFRESH_SECS);
         let mut told = Vec::new();
@@ -148,7 +149,8 @@ fn change(said: &mut [Said], index: usize, now: Instant) -> bool {
     told.is_none()
 }
 
-/// Whether it is to be told again that the user is typing there, as it was last told so long ago. Then it counts as told.
+/// Whether it is to be told again that the user is typing there, as it was last told so long ago. Then it counts as
+/// told.
 fn repeat(said: &mut [Said], conversation: Id, age: Duration, now: Instant) -> bool {
     let mut here = said.iter_mut().filter(|said| said.conversation == conversation);
     let is_due = here.any(|said| said.is_told_before(now, age));
@@ -187,8 +189,8 @@ impl Sight {
 }
 
 impl Shown {
-    /// Notes what the streamer says. Returns those of `recipients` who are to be told: that somebody still types is news only
-    /// to those who have not been told yet, and that they have stopped to those who have.
+    /// Notes what the streamer says. Returns those of `recipients` who are to be told: that somebody still types is
+    /// news only to those who have not been told yet, and that they have stopped to those who have.
     pub(crate) fn hear(&mut self, typing: &Typing, recipients: Vec<Id>, now: Instant) -> Vec<Id> {
         let key = (typing.user, typing.conversation);
         let known = self.typists.remove(&key);

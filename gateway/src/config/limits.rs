@@ -19,8 +19,8 @@ pub const CONNECTIONS_PER_USER: &str = "CONNECTIONS_PER_USER";
 pub const DEFAULT_CONNECTIONS_PER_USER: usize = 32;
 /// How many commands may come over one connection.
 pub const COMMAND_RATE_PER_CONNECTION: &str = "COMMAND_RATE_PER_CONNECTION";
-/// Default of [`COMMAND_RATE_PER_CONNECTION`]: the frontend specification's page says what was read of a conversation again
-/// whenever it is drawn, which is hundreds of commands in a moment.
+/// Default of [`COMMAND_RATE_PER_CONNECTION`]: the frontend specification's page says what was read of a conversation
+/// again whenever it is drawn, which is hundreds of commands in a moment.
 pub const DEFAULT_COMMAND_RATE_PER_CONNECTION: Rate = Rate { count: 500, per: TEN_SECONDS };
 /// How many commands may come from one user, over all connections.
 pub const COMMAND_RATE_PER_USER: &str = "COMMAND_RATE_PER_USER";

@@ -33,10 +33,10 @@ impl Origins {
         if self.any() { Some(ANY_ORIGIN) } else { Some(origin).filter(|_| self.lists(origin)).cloned() }
     }
 
-    /// Whether a request may come from the page that it comes from. What names no origin comes from no page, from one of
-    /// this host, or is of the kind that browsers send for any page without naming it, such as one for an image; of those they
-    /// say how near the page is.
-    /// `by_proxy` says that whoever sent it is believed about the host that it was sent to.
+    /// Whether a request may come from the page that it comes from. What names no origin comes from no page, from one
+    /// of this host, or is of the kind that browsers send for any page without naming it, such as one for an image; of
+    /// those they say how near the page is. `by_proxy` says that whoever sent it is believed about the host that it was
+    /// sent to.
     pub(crate) fn admit(&self, headers: &HeaderMap, by_proxy: bool) -> bool {
         let is_good =
             |origin: &HeaderValue| self.any() || self.lists(origin) || is_own(origin, headers, by_proxy);

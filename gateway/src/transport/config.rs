@@ -15,17 +15,17 @@ pub struct Config {
     /// How long a transport may be open without an admitted client: from the handshake to
     /// [`Socket::accept`](super::Socket::accept), or since its client disconnected.
     pub connect_timeout: Duration,
-    /// How long a WebSocket that a polling session is to go on over may take to prove itself. If it does not, the session
-    /// goes on polling.
+    /// How long a WebSocket that a polling session is to go on over may take to prove itself. If it does not, the
+    /// session goes on polling.
     pub upgrade_timeout: Duration,
-    /// The largest message a client may send, in bytes, over all fragments; with long polling, the largest request. No answer
-    /// to a poll is longer either, unless a single packet is. The Engine.IO client is told.
+    /// The largest message a client may send, in bytes, over all fragments; with long polling, the largest request. No
+    /// answer to a poll is longer either, unless a single packet is. The Engine.IO client is told.
     pub max_payload: usize,
     /// How many bytes may wait to be written to one connection, a small charge per frame included. A
     /// connection over it is closed as a slow consumer.
     pub outbound_limit: usize,
-    /// How many bytes may wait beyond that over all connections, because clients that come back are given what they missed at
-    /// once ([`Socket::admit_with`](super::Socket::admit_with)).
+    /// How many bytes may wait beyond that over all connections, because clients that come back are given what they
+    /// missed at once ([`Socket::admit_with`](super::Socket::admit_with)).
     pub backlog_total: usize,
     /// How long a client may take to send the head of an HTTP request, or stay idle between two.
     pub header_read_timeout: Duration,

@@ -72,8 +72,8 @@ struct State {
     queue: VecDeque<Item>,
     /// What all unwritten frames cost, those that the writer took included.
     charged: usize,
-    /// What may wait beyond the limit, because a client that comes back is given all that it missed at once: the part of
-    /// `charged` that was there then. It shrinks as that is written.
+    /// What may wait beyond the limit, because a client that comes back is given all that it missed at once: the part
+    /// of `charged` that was there then. It shrinks as that is written.
     backlog: usize,
     /// How to wake the task. `None` while it is already woken, or has not slept yet.
     waker: Option<Waker>,
@@ -147,8 +147,8 @@ impl Conn {
 
     // What the connection's own task does on behalf of the clients.
 
-    /// A client asks to be connected, in the main namespace if none is given. `None` if there already is one. On protocols
-    /// where nobody asks, it is admitted by that.
+    /// A client asks to be connected, in the main namespace if none is given. `None` if there already is one. On
+    /// protocols where nobody asks, it is admitted by that.
     pub(super) fn ask(self: &Arc<Self>, namespace: Option<&str>) -> Option<Socket> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut state = self.lock();
@@ -236,8 +236,8 @@ impl Conn {
         To { wire: self.wire, namespace }
     }
 
-    /// Queues a frame for an admitted client, and those that must come right behind it. `make` is only called if the client is
-    /// there.
+    /// Queues a frame for an admitted client, and those that must come right behind it. `make` is only called if the
+    /// client is there.
     pub(super) fn send<'a>(self: &Arc<Self>, id: u64, make: impl FnOnce(To<'_>) -> (Item, &'a [Item])) {
         let state = self.lock();
         if let Some(namespace) = state.clients.admitted(id) {

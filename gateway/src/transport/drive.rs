@@ -21,7 +21,8 @@ use super::link::Link;
 use super::reader::{Ending, listen};
 use super::writer::{Flush, Writer};
 
-/// Drives a connection to its end. `early` are bytes that came with the handshake; `writer` has what is to be sent first.
+/// Drives a connection to its end. `early` are bytes that came with the handshake; `writer` has what is to be sent
+/// first.
 pub(super) async fn drive<A: Application>(
     mut stream: TcpStream,
     link: Link<A>,

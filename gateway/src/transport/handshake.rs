@@ -106,8 +106,8 @@ pub(super) fn switch(request: &mut Request<Incoming>) -> Result<(Response<Body>,
     }
 }
 
-/// The payload of the CONNECT that a handshake itself is, if it is one: `/ws` clients may give their token in a header, and what
-/// they were given to come back with in the query.
+/// The payload of the CONNECT that a handshake itself is, if it is one: `/ws` clients may give their token in a header,
+/// and what they were given to come back with in the query.
 pub(super) fn auth<B>(wire: Wire, request: &Request<B>) -> Option<String> {
     if wire != Wire::Plain {
         return None;

@@ -19,8 +19,8 @@ mod sessions;
 
 use sessions::{Live, Sessions};
 
-/// How often the clients of one transport may ask to be connected, refused or not. Each time costs the application far more than
-/// it costs them, and one that goes on may have a new transport, which is limited by itself.
+/// How often the clients of one transport may ask to be connected, refused or not. Each time costs the application far
+/// more than it costs them, and one that goes on may have a new transport, which is limited by itself.
 const MAX_ASKS: u8 = 16;
 
 /// What the task of one connection has. Dropping it reports the clients as gone, so that no way of ending,
@@ -217,8 +217,8 @@ impl<A: Application> Link<A> {
         }
     }
 
-    /// Ends the sessions of clients that are not there any more: they were refused or closed. `main` is the id of the main
-    /// client that is there.
+    /// Ends the sessions of clients that are not there any more: they were refused or closed. `main` is the id of the
+    /// main client that is there.
     pub(super) fn settle(&self, main: u64) {
         let (first, others) = self.sessions().take_over(|id| id == main, |id| self.conn.is_present(id));
         first.into_iter().chain(others).for_each(|live| self.report(live));

@@ -89,8 +89,8 @@ impl Peers {
         Self { client, patience, shared, shutdown }
     }
 
-    /// Passes a request to the node at `url`, and its answer back; `None` if there is none. The request is a WebSocket's if there
-    /// is a `permit` for that, and the relay is there if the answer makes the connection one.
+    /// Passes a request to the node at `url`, and its answer back; `None` if there is none. The request is a
+    /// WebSocket's if there is a `permit` for that, and the relay is there if the answer makes the connection one.
     pub(super) async fn pass<P>(
         &self,
         mut request: Request<Incoming>,
@@ -156,8 +156,8 @@ impl<P> Relay<P> {
     }
 }
 
-/// Copies bytes both ways. Once one side has ended, the other is not waited for much longer: a client that says nothing would
-/// keep a connection that its node has closed.
+/// Copies bytes both ways. Once one side has ended, the other is not waited for much longer: a client that says nothing
+/// would keep a connection that its node has closed.
 async fn between(
     client: impl AsyncRead + AsyncWrite + Unpin,
     node: impl AsyncRead + AsyncWrite + Unpin,

@@ -7,10 +7,10 @@
 //! | `desk` | what a session's requests and its task have in common |
 //! | `payload` | what polls and posts carry |
 //!
-//! A session is a connection like any other, with a [`Conn`] and a [`Link`](super::link::Link) that one task owns. Where
-//! a WebSocket's task reads and writes a stream, this one talks to the session's HTTP requests over a [`Desk`]:
-//! posts put on it what they carry, and the poll that waits there takes what is to be sent. What no poll has taken stays with
-//! the connection, so that nothing is lost and nothing sent twice when the session goes on over a WebSocket.
+//! A session is a connection like any other, with a [`Conn`] and a [`Link`](super::link::Link) that one task owns.
+//! Where a WebSocket's task reads and writes a stream, this one talks to the session's HTTP requests over a [`Desk`]:
+//! posts put on it what they carry, and the poll that waits there takes what is to be sent. What no poll has taken
+//! stays with the connection, so that nothing is lost and nothing sent twice when the session goes on over a WebSocket.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Slot;
@@ -58,8 +58,8 @@ impl<A: Application> Session<A> {
         self.conn.wire == wire
     }
 
-    /// Does what is due, and tells whether the session is there at all. A request may come between the instant at which a
-    /// session's time is up and the wheel's next turn.
+    /// Does what is due, and tells whether the session is there at all. A request may come between the instant at which
+    /// a session's time is up and the wheel's next turn.
     fn is_alive(&self) -> bool {
         let was = self.conn.phase();
         if was == Phase::Open {
@@ -119,8 +119,8 @@ impl<A: Application> Sessions<A> {
         self.table().sessions.remove(sid);
     }
 
-    /// A session goes on over a WebSocket. That is remembered for a moment: a second WebSocket that comes for it is then told
-    /// so, and not that nobody knows the session.
+    /// A session goes on over a WebSocket. That is remembered for a moment: a second WebSocket that comes for it is
+    /// then told so, and not that nobody knows the session.
     fn upgraded(&self, sid: &str, now: Millis) {
         let mut table = self.table();
         table.sessions.insert(sid.into(), None);

@@ -1,4 +1,5 @@
-//! The clocks of an open connection: heartbeat, connect timeout, write stall, backlog. Only arithmetic; the wheel calls.
+//! The clocks of an open connection: heartbeat, connect timeout, write stall, backlog. Only arithmetic; the wheel
+//! calls.
 
 use std::num::NonZeroU32;
 
@@ -16,8 +17,8 @@ const EXPIRED: Fault<'static> = Fault::new(close::UNAUTHORIZED, "token expired",
 /// Which part of its time to answer a client may lose to a ping that was sent late.
 const LATENESS: Millis = 2;
 
-/// How long a client that comes back may take to read what it missed. One that takes a little now and then would keep it for
-/// ever.
+/// How long a client that comes back may take to read what it missed. One that takes a little now and then would keep
+/// it for ever.
 pub(super) const BACKLOG_TIMEOUT: Millis = 60_000;
 
 /// Since when what has been waited for; [`NEVER`] where it is not.

@@ -19,8 +19,8 @@ use super::{Application, Body, sid};
 /// What becomes of a TCP connection whose last answer was 101.
 pub(super) enum Next<A: Application> {
     Connection(Handshake<A::Permit>),
-    /// A polling session goes on over it; there is no claim to that for a WebSocket that comes second, but a place of its own
-    /// until it is closed.
+    /// A polling session goes on over it; there is no claim to that for a WebSocket that comes second, but a place of
+    /// its own until it is closed.
     Upgrade(OnUpgrade, Result<Claim<A>, A::Permit>),
     Relay(Relay<A::Permit>),
 }

@@ -62,26 +62,27 @@ impl Socket {
         self.conn.admit(self.id, admission)
     }
 
-    /// The same for a client that comes back, with what it has missed right behind the answer. That does not count against what
-    /// may wait for one client ([`Config::outbound_limit`](super::Config::outbound_limit)); what comes later does. It counts
-    /// against what may wait for all ([`Config::backlog_total`](super::Config::backlog_total)), and a client that has not read it
-    /// after a minute is closed with [`SLOW_CONSUMER`](protocol::code::close::SLOW_CONSUMER).
+    /// The same for a client that comes back, with what it has missed right behind the answer. That does not count
+    /// against what may wait for one client ([`Config::outbound_limit`](super::Config::outbound_limit)); what comes
+    /// later does. It counts against what may wait for all ([`Config::backlog_total`](super::Config::backlog_total)),
+    /// and a client that has not read it after a minute is closed with
+    /// [`SLOW_CONSUMER`](protocol::code::close::SLOW_CONSUMER).
     pub fn admit_with(&self, admission: Admission<'_>, missed: &[Event]) -> Admitted {
         let items = |to: To<'_>| missed.iter().map(|event| event.items(to)).collect();
         self.conn.admit_with(self.id, admission, items)
     }
 
     /// Turns the client away for good, whether it was let in already or not: a Socket.IO client is refused or
-    /// disconnected, after which the stock one does not come back by itself, a `/ws` client is refused if it was not let
-    /// in yet, and the transport is closed with [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED) behind that, whoever else
-    /// uses it in other namespaces.
+    /// disconnected, after which the stock one does not come back by itself, a `/ws` client is refused if it was not
+    /// let in yet, and the transport is closed with [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED) behind that,
+    /// whoever else uses it in other namespaces.
     pub fn dismiss(&self, message: &str) {
         self.conn.dismiss(self.id, message);
     }
 
-    /// Closes the transport with [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED) at `at`, unless another time is set until
-    /// then, or its last client leaves. To a Socket.IO client this is an accident, after which it reconnects (and is refused,
-    /// if it has nothing better).
+    /// Closes the transport with [`UNAUTHORIZED`](protocol::code::close::UNAUTHORIZED) at `at`, unless another time is
+    /// set until then, or its last client leaves. To a Socket.IO client this is an accident, after which it reconnects
+    /// (and is refused, if it has nothing better).
     pub fn expire_at(&self, at: Option<Instant>) {
         self.conn.expire_at(self.id, at);
     }

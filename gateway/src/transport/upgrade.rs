@@ -1,8 +1,8 @@
 //! A polling session goes on over a WebSocket.
 //!
-//! The WebSocket first shows that it gets through: it sends `2probe` and is answered, and with `5` it is given the session. Until
-//! then it is nobody's connection. It is read by the same frame reader as all others, but byte by byte, so that whatever
-//! comes behind the `5` is still there for the task that goes on ([`drive`](super::drive::drive)).
+//! The WebSocket first shows that it gets through: it sends `2probe` and is answered, and with `5` it is given the
+//! session. Until then it is nobody's connection. It is read by the same frame reader as all others, but byte by byte,
+//! so that whatever comes behind the `5` is still there for the task that goes on ([`drive`](super::drive::drive)).
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -31,8 +31,8 @@ const PROBE: &[u8] = b"2probe";
 const PROBED: &[u8] = b"\x81\x063probe";
 const UPGRADE: &[u8] = b"5";
 
-/// How long after a probe the client's poll is released. Clients may send the `5` right behind the probe, and a request after
-/// that, which comes by another way: it must not overtake.
+/// How long after a probe the client's poll is released. Clients may send the `5` right behind the probe, and a request
+/// after that, which comes by another way: it must not overtake.
 const GRACE: Duration = Duration::from_millis(10);
 
 const TAKEN: Fault<'static> = Fault::protocol("the session has another WebSocket");
@@ -43,8 +43,8 @@ const UNEXPECTED: Fault<'static> = Fault::protocol("an upgrade is expected");
 /// What a WebSocket has that took a session over: its stream, the session, and bytes that came behind the `5`.
 pub(super) type Upgraded<A> = (TcpStream, Handover<A>, Bytes);
 
-/// Sees a WebSocket through until it is given the session it came for. `None` if that does not come to pass: then it is closed, and
-/// the session none the worse. `claim` is `None` for one that comes second.
+/// Sees a WebSocket through until it is given the session it came for. `None` if that does not come to pass: then it is
+/// closed, and the session none the worse. `claim` is `None` for one that comes second.
 pub(super) async fn take_over<A: Application>(
     mut stream: TcpStream,
     mut early: Bytes,
@@ -85,7 +85,8 @@ async fn prove<A: Application>(
     }
 }
 
-/// Once there was a probe: gives the client a moment to have everything that it sent arrive, and then releases its poll.
+/// Once there was a probe: gives the client a moment to have everything that it sent arrive, and then releases its
+/// poll.
 async fn release<A: Application>(probed: &Notify, claim: &Claim<A>) -> Infallible {
     probed.notified().await;
     sleep(GRACE).await;
@@ -146,7 +147,8 @@ async fn close(stream: &mut TcpStream, fault: Fault<'static>) -> io::Result<()> 
     Ok(())
 }
 
-/// A stream that never gives more than one byte at a time: whoever reads frames from it has none left over at the end of one.
+/// A stream that never gives more than one byte at a time: whoever reads frames from it has none left over at the end
+/// of one.
 struct Sips<'a, 's> {
     stream: ReadHalf<'s>,
     /// What is there already.

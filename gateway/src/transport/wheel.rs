@@ -129,8 +129,8 @@ impl Wheel {
         due.div_ceil(self.tick) < than.div_ceil(self.tick)
     }
 
-    /// Puts a connection where it comes up at the earliest at `due`, or, if that is out of the wheel's reach, which is counted
-    /// from where the wheel stands and not from the clock, as late as can be. Tells when.
+    /// Puts a connection where it comes up at the earliest at `due`, or, if that is out of the wheel's reach, which is
+    /// counted from where the wheel stands and not from the clock, as late as can be. Tells when.
     pub(super) fn insert(&self, conn: Weak<Conn>, due: Millis) -> Millis {
         self.ring().insert(conn, due.div_ceil(self.tick)) * self.tick
     }

@@ -112,8 +112,8 @@ async fn the_client_acknowledges_what_it_is_asked_to() {
     server.stopped((client, plain)).await;
 }
 
-/// However slowly frames come in, and whatever goes out meanwhile, every message arrives and nothing comes between an event
-/// and its attachments.
+/// However slowly frames come in, and whatever goes out meanwhile, every message arrives and nothing comes between an
+/// event and its attachments.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attachments_come_byte_by_byte_while_events_stream_out() {
     let mut server = start().await;

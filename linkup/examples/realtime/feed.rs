@@ -143,8 +143,8 @@ impl<P: Publisher> Playing<P> {
     }
 }
 
-/// Puts `count` events in, `rate` a second, the first of them with the number `from`. Each carries the time at which it was
-/// due, counted from `epoch`: whoever is late is charged for it.
+/// Puts `count` events in, `rate` a second, the first of them with the number `from`. Each carries the time at which it
+/// was due, counted from `epoch`: whoever is late is charged for it.
 pub(crate) async fn pour(
     feed: &mut impl Feed,
     from: u64,

@@ -38,8 +38,8 @@ pub(crate) struct Idle {
 
 /// Opens connections up to each of these numbers, and holds them for a while.
 ///
-/// `early` come first and leave again, several times over, so that what a server needs once, and for handshakes, is not taken for
-/// what a connection costs.
+/// `early` come first and leave again, several times over, so that what a server needs once, and for handshakes, is not
+/// taken for what a connection costs.
 pub(crate) async fn measure(
     server: &Server,
     (early, tokens): (&[Arc<str>], &[Arc<str>]),

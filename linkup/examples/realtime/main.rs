@@ -5,20 +5,21 @@
 //! ```
 //!
 //! - *Fan-out*: a gateway alone, as a process of its own, with a streamer and an api that only play their parts, sends
-//!   events of 300 bytes to a thousand Socket.IO connections. CPU is that of the gateway; latency counts from the time at which
-//!   an event was due.
+//!   events of 300 bytes to a thousand Socket.IO connections. CPU is that of the gateway; latency counts from the time
+//!   at which an event was due.
 //! - *A slow client*: the same with larger events, without and with one more client that does not read.
-//! - *Idle connections and connects*: a gateway as a process of its own, behind it api, streamer, NATS and MongoDB. A connection
-//!   counts as open when it is admitted, and once more when its user's presence is committed. Memory is what the gateway's
-//!   resident memory grew by, once the connections have been idle for a while.
+//! - *Idle connections and connects*: a gateway as a process of its own, behind it api, streamer, NATS and MongoDB. A
+//!   connection counts as open when it is admitted, and once more when its user's presence is committed. Memory is what
+//!   the gateway's resident memory grew by, once the connections have been idle for a while.
 //!
-//! The same clients then do the same to two peers: fastwebsockets written the obvious way, and socketioxide. They authenticate
-//! nobody and keep no presence. All servers have the same allocator (mimalloc, without huge pages), the same runtime and the same
-//! cores, which they share with the clients.
+//! The same clients then do the same to two peers: fastwebsockets written the obvious way, and socketioxide. They
+//! authenticate nobody and keep no presence. All servers have the same allocator (mimalloc, without huge pages), the
+//! same runtime and the same cores, which they share with the clients.
 //!
-//! It takes under five minutes. `--quick` only sees that everything works and nothing is lost. `--fanout` measures the fan-out of
-//! LinkUp's gateway alone, at the highest rate, and prints one line of JSON: for `linkup/benches/alternate.py`, which
-//! compares builds. The gateway takes settings that are not given here from this program's environment.
+//! It takes under five minutes. `--quick` only sees that everything works and nothing is lost. `--fanout` measures the
+//! fan-out of LinkUp's gateway alone, at the highest rate, and prints one line of JSON: for
+//! `linkup/benches/alternate.py`, which compares builds. The gateway takes settings that are not given here from this
+//! program's environment.
 //!
 //! | module | holds |
 //! |---|---|
@@ -72,7 +73,8 @@ struct Scale {
     listeners: usize,
     rates: &'static [u32],
     measured: Duration,
-    /// How many connections are idle, and how long: LinkUp's gateway and the peers, whose heartbeats are of no interest.
+    /// How many connections are idle, and how long: LinkUp's gateway and the peers, whose heartbeats are of no
+    /// interest.
     stages: &'static [(usize, Duration)],
     peer_hold: Duration,
 }

@@ -14,8 +14,8 @@ use super::role::ROLE;
 /// What a server says when it listens, before its address; the streamer, which does not listen, says it without one.
 pub(crate) const READY: &str = " is ready";
 
-/// The allocator asks for memory in huge pages of 2 MB where the system lets it, and resident memory then grows in steps of that
-/// size, by which a thousand connections would look several times as large as they are.
+/// The allocator asks for memory in huge pages of 2 MB where the system lets it, and resident memory then grows in
+/// steps of that size, by which a thousand connections would look several times as large as they are.
 const NO_HUGE_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
 
 /// A running server. It ends when this is dropped, and also when this process ends in any other way.
@@ -28,8 +28,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts this program again as something else, and waits until it is ready. These settings come before those of this
-    /// program's own environment.
+    /// Starts this program again as something else, and waits until it is ready. These settings come before those of
+    /// this program's own environment.
     pub(crate) async fn start(role: &str, settings: &[(&str, &str)]) -> Result<Self, Failure> {
         let program: PathBuf = std::env::current_exe()?;
         let mut child = Command::new(program)

@@ -13,7 +13,8 @@ use super::feed::Streamer;
 use super::process::Server;
 use super::stack::People;
 
-/// Bytes of an event. So many that in ten seconds the deaf one is owed more than kernel and gateway hold for it, and is cut off.
+/// Bytes of an event. So many that in ten seconds the deaf one is owed more than kernel and gateway hold for it, and is
+/// cut off.
 const FRAME: usize = 5_000;
 /// Events a second.
 const RATE: u32 = 100;

@@ -1,4 +1,5 @@
-//! What is printed: LinkUp's gateway and its peers beside each other, and what others were measured to cost at another time.
+//! What is printed: LinkUp's gateway and its peers beside each other, and what others were measured to cost at another
+//! time.
 
 use super::fanout::Fanout;
 use super::idle::Idle;

@@ -1,11 +1,13 @@
-//! What each JSON parser costs, place by place, and from which size on simd-json is the faster one. Prints `docs/json.md`:
+//! What each JSON parser costs, place by place, and from which size on simd-json is the faster one. Prints
+//! `docs/json.md`:
 //!
 //! ```sh
 //! cargo run --release -p linkup-protocol --example json > docs/json.md
 //! ```
 //!
-//! What is compared takes turns within one run, round by round; a ratio is the median over all rounds of what one takes to what the other
-//! takes in the same round, with its quartiles. Times are medians, of a machine that may have had other things to do.
+//! What is compared takes turns within one run, round by round; a ratio is the median over all rounds of what one takes
+//! to what the other takes in the same round, with its quartiles. Times are medians, of a machine that may have had
+//! other things to do.
 //!
 //! | module | holds |
 //! |---|---|

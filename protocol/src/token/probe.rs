@@ -1,7 +1,7 @@
 //! The token with which a probe asks the api for its two accounts.
 //!
-//! It is signed with a key of its own that is derived from the secret, so that neither a user's nor a gateway's token can
-//! be taken for it, or it for one of those, whatever they say.
+//! It is signed with a key of its own that is derived from the secret, so that neither a user's nor a gateway's token
+//! can be taken for it, or it for one of those, whatever they say.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ struct Claims {
 }
 
 impl Key {
-    /// The key for tokens of probes that belongs to a secret: HKDF (RFC 5869) with SHA-256. A key of as many bytes as the hash
-    /// takes one step of its expansion.
+    /// The key for tokens of probes that belongs to a secret: HKDF (RFC 5869) with SHA-256. A key of as many bytes as
+    /// the hash takes one step of its expansion.
     pub(super) fn of_probes(secret: &[u8]) -> Self {
         Self::new(derived(secret).as_ref())
     }

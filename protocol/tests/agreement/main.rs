@@ -1,7 +1,7 @@
 //! Whichever parser reads a text, the same comes out: the same value, or a refusal in the same words.
 //!
-//! Texts are generated, most of them good or nearly so, and read by both parsers: as they are, and with blanks behind them so that they
-//! are long enough for simd-json.
+//! Texts are generated, most of them good or nearly so, and read by both parsers: as they are, and with blanks behind
+//! them so that they are long enough for simd-json.
 //!
 //! | module | holds |
 //! |---|---|

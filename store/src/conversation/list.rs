@@ -41,11 +41,11 @@ struct Row {
 }
 
 impl Store {
-    /// A page of the active conversations of a user, in no order, of at most [`MAX_LISTED`]: those with the newest activity come on
-    /// the first page. It is told by `updatedAt`, which may be a second behind: to look up every last message first would cost as
-    /// much as the bound is there to save. An archived one with a message that its archiving has not seen counts as
-    /// active. Three commands, two of them at once: joined by `$lookup`, conversation by conversation, it would be one that takes
-    /// MongoDB three times as long.
+    /// A page of the active conversations of a user, in no order, of at most [`MAX_LISTED`]: those with the newest
+    /// activity come on the first page. It is told by `updatedAt`, which may be a second behind: to look up every last
+    /// message first would cost as much as the bound is there to save. An archived one with a message that its
+    /// archiving has not seen counts as active. Three commands, two of them at once: joined by `$lookup`, conversation
+    /// by conversation, it would be one that takes MongoDB three times as long.
     ///
     /// # Errors
     ///
@@ -162,8 +162,8 @@ fn joined(id: Id, user: Id) -> [Document; 5] {
     ]
 }
 
-/// A conversation with its last message, active if that came after its archiving. An archiving of which nothing is known has
-/// seen everything.
+/// A conversation with its last message, active if that came after its archiving. An archiving of which nothing is
+/// known has seen everything.
 fn awake(mut conversation: Conversation, size: usize, last: Option<Message>) -> Listed {
     if let (Some(seen), Some(last)) = (conversation.archived_seq, &last) {
         conversation.is_active |= last.seq > seen;

@@ -82,8 +82,8 @@ impl ReadCursor {
         }
     }
 
-    /// When the message of this number was read, as far as is remembered: of an old one, when the cursor passed it at the
-    /// latest. A message from before the user joined was not read by them, unless they had been a member before and
+    /// When the message of this number was read, as far as is remembered: of an old one, when the cursor passed it at
+    /// the latest. A message from before the user joined was not read by them, unless they had been a member before and
     /// read it then: such a mark lies before [`ReadCursor::from`] itself.
     #[must_use]
     pub fn read_at(&self, seq: i64) -> Option<Timestamp> {

@@ -1,4 +1,5 @@
-//! The updates of a user's document. Each is one atomic step: an entry changes, and with it what the user is by all of them.
+//! The updates of a user's document. Each is one atomic step: an entry changes, and with it what the user is by all of
+//! them.
 
 use mongodb::bson::{Bson, Document, doc};
 use protocol::command::Presence;
@@ -44,8 +45,8 @@ fn entry_at(user: Id, gateway: &str, version: Option<i64>) -> Document {
     doc! {"_id": oid(user), format!("g.{gateway}.v"): version}
 }
 
-/// Works out what the user is; where that is something else than before, it counts from `at` on, under the next number. Numbers
-/// follow the clock, so that they go on rising where a document was removed and is made again.
+/// Works out what the user is; where that is something else than before, it counts from `at` on, under the next number.
+/// Numbers follow the clock, so that they go on rising where a document was removed and is made again.
 fn settle(at: Document) -> Document {
     let [online, away, offline] = [Presence::Online, Presence::Away, Presence::Offline].map(Presence::as_str);
     let is = |status: &str| doc! {"$in": [status, "$$entries.v.s"]};

@@ -1,8 +1,8 @@
 //! Gateways: their heartbeats, and what becomes of the users of one that fell silent.
 //!
-//! A gateway's document says when it was last heard of, by the server's clock. What a silent one leaves behind is taken away in
-//! steps, each of which can be the last that a node lives to take, and each of which may be taken by several at once: as long as
-//! anything is left, so is the gateway's document, and the next sweep goes on.
+//! A gateway's document says when it was last heard of, by the server's clock. What a silent one leaves behind is taken
+//! away in steps, each of which can be the last that a node lives to take, and each of which may be taken by several at
+//! once: as long as anything is left, so is the gateway's document, and the next sweep goes on.
 
 use std::time::Duration;
 
@@ -61,9 +61,9 @@ impl Store {
         self.database().collection(name::GATEWAYS)
     }
 
-    /// Notes that a gateway lives, and tells which of its lives this is: another number whenever it was not known, or was taken for
-    /// dead meanwhile. Then it has to tell everybody's presence again. One command, two where the same gateway is new to two
-    /// nodes at once.
+    /// Notes that a gateway lives, and tells which of its lives this is: another number whenever it was not known, or
+    /// was taken for dead meanwhile. Then it has to tell everybody's presence again. One command, two where the same
+    /// gateway is new to two nodes at once.
     ///
     /// The answer may be lost on its way, and the gateway ask again: it is told the same then.
     ///
@@ -72,7 +72,8 @@ impl Store {
     /// [`StoreError`]. Doing it again is harmless.
     pub async fn beat(&self, gateway: Id) -> Result<i64, StoreError> {
         let goes_on = doc! {"$and": [{"$eq": ["$alive", true]}, {"$isNumber": "$epoch"}]};
-        // The time, so that a gateway whose document was removed meanwhile does not begin with a number that it had before.
+        // The time, so that a gateway whose document was removed meanwhile does not begin with a number that it had
+        // before.
         let next = doc! {"$max": [{"$add": ["$epoch", 1]}, {"$toLong": "$$NOW"}]};
         let epoch = doc! {"$cond": [goes_on, "$epoch", next]};
         let beat = doc! {"$set": {"epoch": epoch, "at": "$$NOW", "alive": true}};
@@ -91,8 +92,9 @@ impl Store {
         Ok(document.and_then(|document| document.get_i64("epoch").ok()).unwrap_or_default())
     }
 
-    /// Has the users of gateways that have been silent for [`HEARTBEAT_TIMEOUT_SECS`] be offline there, and removes what is left of
-    /// these gateways. Two commands where there is none; otherwise a handful, and six for every few hundred users.
+    /// Has the users of gateways that have been silent for [`HEARTBEAT_TIMEOUT_SECS`] be offline there, and removes
+    /// what is left of these gateways. Two commands where there is none; otherwise a handful, and six for every few
+    /// hundred users.
     ///
     /// # Errors
     ///
@@ -133,8 +135,8 @@ impl Store {
         self.run(Command::Find, async { action.await?.try_collect().await }).await
     }
 
-    /// Gives a document to gateways that have users and no document: they are new, or tell of users after they were swept. From
-    /// now on they have as long as any other to be heard of.
+    /// Gives a document to gateways that have users and no document: they are new, or tell of users after they were
+    /// swept. From now on they have as long as any other to be heard of.
     async fn adopt(&self, known: &[Gateway]) -> Result<(), StoreError> {
         let presence = self.presence();
         let nodes: Vec<Bson> =
@@ -168,8 +170,8 @@ impl Store {
             let left = self.left_by(&node, last).await?;
             let Some(end) = left.last() else { break };
             last = end.user;
-            // Looked at after the entries were read. If it is dead even now, these are from before it died, for a gateway that
-            // lives again tells everybody under new versions only after it has learned that it was dead.
+            // Looked at after the entries were read. If it is dead even now, these are from before it died, for a
+            // gateway that lives again tells everybody under new versions only after it has learned that it was dead.
             if !self.is_dead(gateway.id).await? {
                 return Ok(());
             }
@@ -204,8 +206,8 @@ impl Store {
         Ok(self.run(Command::Find, dead.max_time(COMMAND_TIMEOUT)).await?.is_some())
     }
 
-    /// Has these users be offline on a gateway, and removes the gateway from their documents once everybody knows. How many are
-    /// something else than before. Four commands.
+    /// Has these users be offline on a gateway, and removes the gateway from their documents once everybody knows. How
+    /// many are something else than before. Four commands.
     async fn take_away(&self, gateway: &Gateway, node: &str, left: &[Left]) -> Result<u64, StoreError> {
         let users: Vec<Id> = left.iter().map(|left| left.user).collect();
         let absent = |left: &Left| Some(pipeline::absent(left.user, node, left.version?, gateway.at));

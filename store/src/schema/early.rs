@@ -1,5 +1,5 @@
-//! The step that fills in what the earliest documents lack. The programs that wrote them were content without, and so were
-//! the readers of [`crate::document`]; queries and validators are not.
+//! The step that fills in what the earliest documents lack. The programs that wrote them were content without, and so
+//! were the readers of [`crate::document`]; queries and validators are not.
 
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
@@ -61,8 +61,8 @@ fn or(field: &str, value: Bson) -> Document {
     doc! {"$ifNull": [format!("${field}"), value]}
 }
 
-/// Fills in all documents of a collection that lack one of these fields, in the order of their identifiers. All are looked at, a
-/// bounded number at a time, so that no command takes long, however few of them lack anything.
+/// Fills in all documents of a collection that lack one of these fields, in the order of their identifiers. All are
+/// looked at, a bounded number at a time, so that no command takes long, however few of them lack anything.
 async fn fill_all(
     store: &Store,
     collection: &str,

@@ -9,8 +9,8 @@ use super::version::{self, Lock};
 use super::{INTERVAL, early};
 use crate::{Store, StoreError};
 
-/// One step. A node may die in the middle of it, and another then begins it anew: it must be right to take a step twice, and to
-/// take one half.
+/// One step. A node may die in the middle of it, and another then begins it anew: it must be right to take a step
+/// twice, and to take one half.
 struct Migration {
     /// The version that the database has afterwards.
     version: i64,

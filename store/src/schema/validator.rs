@@ -1,9 +1,9 @@
 //! The collections, each with what its documents must look like.
 //!
 //! A validator is the second line: the api has checked what clients say, and this refuses what a mistake in a query, or
-//! somebody who writes past the api, would make of the data. It says what [`crate::document`] says. What may be missing there,
-//! because an earlier program did not write it, may be missing here, so that nodes of two versions can work side by side;
-//! fields that are not named are nobody's business.
+//! somebody who writes past the api, would make of the data. It says what [`crate::document`] says. What may be missing
+//! there, because an earlier program did not write it, may be missing here, so that nodes of two versions can work side
+//! by side; fields that are not named are nobody's business.
 
 use mongodb::bson::{Bson, Document, doc};
 use protocol::body::{ActivityType, ContentType, Privacy};

@@ -1,7 +1,7 @@
 //! The version that a database has, and the lock under which it is raised: one document of [`crate::name::META`].
 //!
-//! The lock's times are the server's (`$$NOW`), as those of [`crate::lease`] are. Whatever its holder writes here is filtered on
-//! being the holder, so one that was too slow cannot undo what its successor has done.
+//! The lock's times are the server's (`$$NOW`), as those of [`crate::lease`] are. Whatever its holder writes here is
+//! filtered on being the holder, so one that was too slow cannot undo what its successor has done.
 
 use std::time::Duration;
 
@@ -90,8 +90,8 @@ impl Lock {
         }
     }
 
-    /// Does `work` while holding the lock. `None` if the lock is lost meanwhile: then the work is dropped where it stands,
-    /// for somebody else does it.
+    /// Does `work` while holding the lock. `None` if the lock is lost meanwhile: then the work is dropped where it
+    /// stands, for somebody else does it.
     pub(super) async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let lost = async {
             loop {

@@ -1,7 +1,7 @@
 //! What kinds of files are taken, and how a file is known to be of one.
 //!
-//! What is stored and served is what the bytes say, never what a client calls them: a page that says it is a picture would
-//! otherwise be served from our own address to whoever clicks on it.
+//! What is stored and served is what the bytes say, never what a client calls them: a page that says it is a picture
+//! would otherwise be served from our own address to whoever clicks on it.
 
 /// How many bytes of a file tell its kind, if it has as many.
 pub(super) const HEAD: usize = 512;
@@ -17,14 +17,15 @@ pub(super) const TAKEN: &str = "PNG, JPEG, GIF, WebP and AVIF pictures; MP3, MP4
                                 plain text in UTF-8";
 
 impl Kind {
-    /// The kind of a file that begins with `head` and that the client says is of the type `declared`. `None` if it is of no
-    /// kind that is taken, or of another than the client says.
+    /// The kind of a file that begins with `head` and that the client says is of the type `declared`. `None` if it is
+    /// of no kind that is taken, or of another than the client says.
     pub(super) fn of(declared: Option<&str>, head: &[u8]) -> Option<Self> {
         let declared = declared.map(essence).filter(|essence| !says_nothing(essence));
         let declared = declared.as_deref().map(canonical);
         let possible = match signature(head) {
             Some(possible) => possible,
-            // Markup without a declared type is refused: it would be stored as plain text, which its sender hardly meant.
+            // Markup without a declared type is refused: it would be stored as plain text, which its sender hardly
+            // meant.
             None if declared.is_none() && is_markup(head) => return None,
             None => &[TEXT],
         };

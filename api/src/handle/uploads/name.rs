@@ -102,8 +102,8 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The `Content-Disposition` of a file of this name. Browsers take the encoded name, and the plain one is for what does not
-/// know it (RFC 6266).
+/// The `Content-Disposition` of a file of this name. Browsers take the encoded name, and the plain one is for what does
+/// not know it (RFC 6266).
 pub(super) fn disposition(shown: bool, name: &str) -> HeaderValue {
     let kind = if shown { "inline" } else { "attachment" };
     let is_plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%');

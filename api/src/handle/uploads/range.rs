@@ -16,8 +16,8 @@ pub(super) enum Wanted {
     Nothing,
 }
 
-/// What of a file of `size` bytes with this entity tag is asked for. Of several parts, and of anything that cannot be read,
-/// the whole file is the answer, as it is where the caller has a part of another file.
+/// What of a file of `size` bytes with this entity tag is asked for. Of several parts, and of anything that cannot be
+/// read, the whole file is the answer, as it is where the caller has a part of another file.
 pub(super) fn wanted(headers: &HeaderMap, size: u64, etag: &str) -> Wanted {
     let mut ranges = headers.get_all(RANGE).iter();
     let (Some(range), None) = (ranges.next(), ranges.next()) else { return Wanted::All };

@@ -186,7 +186,8 @@ impl<'a> Source<'a> {
 }
 
 impl Part<'_> {
-    /// The next bytes of the part. Behind it the form is read to its end, for one that is cut short there was not sent whole either.
+    /// The next bytes of the part. Behind it the form is read to its end, for one that is cut short there was not sent
+    /// whole either.
     async fn next(&mut self) -> Result<Option<Bytes>, multer::Error> {
         let Some(part) = &mut self.part else { return Ok(None) };
         if let Some(piece) = part.chunk().await? {

@@ -69,7 +69,8 @@ impl Hub {
             return member.socket.close(close::TOO_MANY, "too many connections of one user");
         }
         let entry = self.users.entry(user).or_default();
-        // The streamer sends the events of a user who is live. A socket that is owed nothing takes them up where they are.
+        // The streamer sends the events of a user who is live. A socket that is owed nothing takes them up where they
+        // are.
         let is_known = entry.members.iter().any(|member| member.is_live());
         match self.link.position().filter(|_| is_known && resume.is_none()) {
             Some(position) => member.go_live(position),
@@ -78,8 +79,8 @@ impl Hub {
         entry.add(member);
     }
 
-    /// A client comes back: what it tried before, and was not let in yet, is over. A connection that was let in stays until
-    /// the newcomer is, as the newcomer's token may be no good any more.
+    /// A client comes back: what it tried before, and was not let in yet, is over. A connection that was let in stays
+    /// until the newcomer is, as the newcomer's token may be no good any more.
     fn replace_pending(&mut self, user: Id, session: Id, generation: i64) {
         let Some(entry) = self.users.get(&user) else { return };
         let is_over = |member: &&Member| {

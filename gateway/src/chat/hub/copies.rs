@@ -1,7 +1,8 @@
 //! How an event is put into sockets' queues: timed, or not.
 //!
-//! To time a delivery takes a look at the clock and four atomic additions, a twentieth of what the whole delivery takes.
-//! So where an event goes to many sockets, some of them stand for the rest, in turn, so that none is never looked at.
+//! To time a delivery takes a look at the clock and four atomic additions, a twentieth of what the whole delivery
+//! takes. So where an event goes to many sockets, some of them stand for the rest, in turn, so that none is never
+//! looked at.
 
 use bytes::Bytes;
 use protocol::UnixMicros;
@@ -26,7 +27,8 @@ impl Copies {
         Self { plain: Event::new(json), timed: None, turn: 0 }
     }
 
-    /// An event that the first server `received` and this gateway got when it `arrived`. `turn` is another one each time.
+    /// An event that the first server `received` and this gateway got when it `arrived`. `turn` is another one each
+    /// time.
     pub(super) fn timed(json: Bytes, received: UnixMicros, arrived: UnixMicros, turn: u64) -> Self {
         let plain = Event::new(json);
         let each = plain.clone().timed(received, arrived);

@@ -61,8 +61,8 @@ impl Hub {
         }
     }
 
-    /// Gives something to its recipients: to their sockets that are live, or to those whose replay it belongs to. What is
-    /// for the gateway itself counts whenever it comes.
+    /// Gives something to its recipients: to their sockets that are live, or to those whose replay it belongs to. What
+    /// is for the gateway itself counts whenever it comes.
     fn deliver(&mut self, envelope: Envelope, way: Way) {
         let Envelope { clock, recipients, content, received } = envelope;
         match content {

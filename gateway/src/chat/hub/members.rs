@@ -15,8 +15,8 @@ use crate::chat::Arrival;
 use crate::metrics::{Connected, Hub as HubMetrics, Metrics};
 use crate::transport::{Admission, Admitted, Event, Socket};
 
-/// An offset that lies further ahead than this, in seconds, is none of this database's: its client would be told nothing until
-/// then. A streamer that has to read again what another one has read already is never so far behind.
+/// An offset that lies further ahead than this, in seconds, is none of this database's: its client would be told
+/// nothing until then. A streamer that has to read again what another one has read already is never so far behind.
 const MAX_AHEAD_SECS: u64 = 3_600;
 /// What an event costs while it is kept, beside its own bytes: about what it will cost in the socket's queue.
 const KEPT_EVENT_BYTES: usize = 96;
@@ -148,8 +148,8 @@ impl Member {
         self.vouched && self.is_live() && !self.admitted
     }
 
-    /// From where it is to be replayed to; `None` if it is owed nothing. Everything up to `certain` has been delivered to
-    /// whom it was for, among those who were live.
+    /// From where it is to be replayed to; `None` if it is owed nothing. Everything up to `certain` has been delivered
+    /// to whom it was for, among those who were live.
     pub(super) fn owed_from(&self, certain: Clock) -> Option<Clock> {
         match self.stage {
             Stage::Fresh => None,
@@ -277,8 +277,8 @@ pub(super) struct User {
     pub(super) members: Vec<Member>,
     /// What the user was last said to be; `None` while no socket is admitted.
     pub(super) told: Option<Presence>,
-    /// Tokens of earlier generations are known to be no good any more, because the api has vouched for one of this, or the
-    /// streamer has told so.
+    /// Tokens of earlier generations are known to be no good any more, because the api has vouched for one of this, or
+    /// the streamer has told so.
     pub(super) generation: i64,
 }
 

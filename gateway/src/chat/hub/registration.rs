@@ -42,8 +42,8 @@ impl Hub {
         self.register(&registrants, false);
     }
 
-    /// Asks for the events of these users, for those of their sockets that need it. With `resync`, they replace whatever
-    /// was registered, and sockets that come back are not among them.
+    /// Asks for the events of these users, for those of their sockets that need it. With `resync`, they replace
+    /// whatever was registered, and sockets that come back are not among them.
     fn register(&mut self, registrants: &[Registrant], resync: bool) {
         let now = Instant::now();
         let mut reset = resync;

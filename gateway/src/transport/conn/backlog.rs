@@ -1,5 +1,5 @@
-//! What a client that comes back is given at once, however much that is for one connection: the backlog. What all connections
-//! have of it together is limited, and so is how long one may take to read its own.
+//! What a client that comes back is given at once, however much that is for one connection: the backlog. What all
+//! connections have of it together is limited, and so is how long one may take to read its own.
 
 use std::sync::{Arc, PoisonError};
 

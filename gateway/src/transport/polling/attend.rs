@@ -1,7 +1,7 @@
 //! The task of one polling session.
 //!
-//! It is what [`drive`](super::super::drive) is for a WebSocket: woken by requests and by the connection's shared state, it
-//! gives what clients post to the [`Link`] and what is queued to the poll that waits.
+//! It is what [`drive`](super::super::drive) is for a WebSocket: woken by requests and by the connection's shared
+//! state, it gives what clients post to the [`Link`] and what is queued to the poll that waits.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -177,8 +177,8 @@ fn append_rest(conn: &Conn, batch: &mut VecDeque<Item>, context: &Context<'_>) {
     batch.append(&mut rest);
 }
 
-/// The end of a session: what is queued goes to the poll that waits, with the end behind it. Where the server is the one that
-/// ends it, and no poll waits, the next one may fetch that, until the wheel's patience ends.
+/// The end of a session: what is queued goes to the poll that waits, with the end behind it. Where the server is the
+/// one that ends it, and no poll waits, the next one may fetch that, until the wheel's patience ends.
 async fn part<A: Application>(session: &Session<A>, conn: &Arc<Conn>, left: bool) {
     let last = if left { NOOP } else { CLOSE };
     let mut told = false;
@@ -229,8 +229,8 @@ fn end_of(batch: &VecDeque<Item>) -> Option<u16> {
     item.parts()[1].first_chunk().map(|code| u16::from_be_bytes(*code))
 }
 
-/// Whether a connection is closed because of something that its client did wrong: then there is no session to it any more, as
-/// with the stock server.
+/// Whether a connection is closed because of something that its client did wrong: then there is no session to it any
+/// more, as with the stock server.
 fn is_fault(code: u16) -> bool {
     matches!(code, close::PROTOCOL_ERROR | close::UNSUPPORTED | close::INVALID_TEXT | close::TOO_LARGE)
 }

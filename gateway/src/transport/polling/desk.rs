@@ -120,8 +120,8 @@ impl<A: Application> Desk<A> {
         }
     }
 
-    /// There is nothing for the waiting poll. It does not wait any longer if a WebSocket is to be upgraded to: the client only
-    /// goes on when its poll is answered.
+    /// There is nothing for the waiting poll. It does not wait any longer if a WebSocket is to be upgraded to: the
+    /// client only goes on when its poll is answered.
     pub(super) fn rest(&mut self) {
         if self.released
             && let Some(poll) = &mut self.poll
@@ -147,7 +147,8 @@ impl<A: Application> Desk<A> {
         self.shut
     }
 
-    /// The session is over. A poll that waits takes what is there, with this packet behind it, and nobody else anything.
+    /// The session is over. A poll that waits takes what is there, with this packet behind it, and nobody else
+    /// anything.
     pub(super) fn end(&mut self, last: &'static str) {
         if let Some(poll) = &mut self.poll {
             let mut answer = Vec::new();
@@ -158,8 +159,8 @@ impl<A: Application> Desk<A> {
         self.shut();
     }
 
-    /// The session goes on over a WebSocket, with what is returned. A poll that came since the WebSocket did is answered like all
-    /// that come from now on.
+    /// The session goes on over a WebSocket, with what is returned. A poll that came since the WebSocket did is
+    /// answered like all that come from now on.
     pub(super) fn hand_over(&mut self) -> VecDeque<Item> {
         let batch = mem::take(&mut self.batch);
         if let Some(poll) = &mut self.poll
@@ -305,8 +306,8 @@ impl<A: Application> Drop for Polling<A> {
     }
 }
 
-/// A post from its first byte to its answer. Dropped before it is done, it ends the session: nobody knows which of its packets
-/// the client takes for sent.
+/// A post from its first byte to its answer. Dropped before it is done, it ends the session: nobody knows which of its
+/// packets the client takes for sent.
 pub(super) struct Posting<A: Application>(Option<Arc<Session<A>>>);
 
 impl<A: Application> Posting<A> {

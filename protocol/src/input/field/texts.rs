@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{Field, Problem, text};
 
-/// A text of `MIN` to `MAX` characters (Unicode scalar values, so of at most four times as many bytes), which may have several lines. Control
-/// characters other than line breaks and tabs are left out; everything else is stored as it was given, since escaping
-/// is the page's job. Where `MIN` is not 0 there must be more than blanks.
+/// A text of `MIN` to `MAX` characters (Unicode scalar values, so of at most four times as many bytes), which may have
+/// several lines. Control characters other than line breaks and tabs are left out; everything else is stored as it was
+/// given, since escaping is the page's job. Where `MIN` is not 0 there must be more than blanks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<const MIN: usize, const MAX: usize>(pub String);
 
@@ -62,7 +62,8 @@ fn sized(min: usize, max: usize) -> Value {
 /// Control characters other than line breaks and tabs have no place in a text.
 fn strip_control_characters(text: String) -> String {
     let unwanted = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r');
-    // Those of Unicode's second block begin with 0xC2. To look for bytes, all of them, is many times faster than for characters.
+    // Those of Unicode's second block begin with 0xC2. To look for bytes, all of them, is many times faster than for
+    // characters.
     let suspicious = |found: bool, byte: u8| found | (byte < b' ') | (byte == 0x7f) | (byte == 0xc2);
     if text.bytes().fold(false, suspicious) && text.contains(unwanted) {
         text.replace(unwanted, "")

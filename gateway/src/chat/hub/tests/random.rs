@@ -1,4 +1,5 @@
-//! Whatever order things come in and whatever is lost: every client gets everything after its session began, once and in order.
+//! Whatever order things come in and whatever is lost: every client gets everything after its session began, once and
+//! in order.
 
 use std::time::{Duration, Instant};
 
