@@ -22,7 +22,7 @@ DEADLINE = 20
 
 
 def local_configuration(webhook: str) -> dict:
-    """As it is shipped, but quick, and telling `webhook` everything, each receiver under its own name."""
+    """As it is shipped, but quick, and with `webhook` for every receiver, each under its own name."""
     config = yaml.safe_load(generate.ALERTMANAGER.read_text())
     for receiver in config["receivers"]:
         for hook in receiver.get("webhook_configs", []):
@@ -33,10 +33,10 @@ def local_configuration(webhook: str) -> dict:
 
 
 class Webhook:
-    """Keeps what it is told: receiver and name of each group of which something fires."""
+    """Keeps notifications: receiver and name of each group of which something fires."""
 
     def __init__(self):
-        self.told: list[tuple[str, str]] = []
+        self.notified: list[tuple[str, str]] = []
         self.news = threading.Condition()
         webhook = self
 
@@ -47,7 +47,7 @@ class Webhook:
                 self.end_headers()
                 if any(alert["status"] == "firing" for alert in notification["alerts"]):
                     with webhook.news:
-                        webhook.told.append((self.path.strip("/"), notification["groupLabels"]["alertname"]))
+                        webhook.notified.append((self.path.strip("/"), notification["groupLabels"]["alertname"]))
                         webhook.news.notify_all()
 
             def log_message(self, *_):
@@ -59,8 +59,8 @@ class Webhook:
 
     def wait_for(self, name: str) -> None:
         with self.news:
-            if not self.news.wait_for(lambda: any(told == name for _, told in self.told), DEADLINE):
-                raise TimeoutError(f"nobody was told of {name}, only of {self.told}")
+            if not self.news.wait_for(lambda: any(notified == name for _, notified in self.notified), DEADLINE):
+                raise TimeoutError(f"nobody was notified of {name}, only of {self.notified}")
 
 
 class Alertmanager:
@@ -109,7 +109,7 @@ class Alertmanager:
 
     def post(self, firing: list[dict], resolved: list[dict] = ()) -> None:
         now = datetime.now(UTC)
-        # What began longer ago than the wait of its group is told of at once.
+        # What began longer ago than the wait of its group reaches a receiver at once.
         alerts = [
             {"labels": labels, "startsAt": stamp(now), "endsAt": stamp(now + timedelta(hours=1))} for labels in firing
         ] + [
@@ -124,7 +124,7 @@ class Alertmanager:
     def settle(self) -> None:
         """Waits until everything posted before has been through a flush of its group.
 
-        A group is flushed as long after its first alert as any other, so whoever comes later is told of later. Of two
+        A group is flushed as long after its first alert as any other, so whoever comes later is sent later. Of two
         in a row, the second was posted when the first had been flushed: an older group's interval lies in between.
         """
         for _ in range(2):
@@ -133,9 +133,9 @@ class Alertmanager:
             self.post([{"alertname": name, "severity": "ticket", "layer": "sentinel"}])
             self.webhook.wait_for(name)
 
-    def told(self) -> set[tuple[str, str]]:
+    def notified(self) -> set[tuple[str, str]]:
         with self.webhook.news:
-            return {(receiver, name) for receiver, name in self.webhook.told if not name.startswith("Sentinel")}
+            return {(receiver, name) for receiver, name in self.webhook.notified if not name.startswith("Sentinel")}
 
 
 def stamp(moment: datetime) -> str:

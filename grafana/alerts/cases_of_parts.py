@@ -1,22 +1,28 @@
 """Cases of causes and conditions: what is wrong with a part."""
 
 from shorthand import (
+    AFTER_APART,
     AFTER_BURN,
     AFTER_CAUSE,
     AFTER_CONDITION,
+    AFTER_OVERLOAD,
     DOWN_MEMBERS,
     EVER,
     HEADROOM,
     LAG,
+    LOSSES,
     LOST,
     QUICK_INSERTS,
     RECOVERED,
+    RESUME_AGE,
+    SKIPPED,
     SLOW_CONSUMER,
     TIMERS_100,
     TIMERS_250,
+    UNREACHABLE,
     case,
 )
-from simulated import Case, Change, Slope, down
+from simulated import GONE, LAUNCHER, Case, Change, Slope, down, withdrawn
 
 CAUSES = [
     Case(
@@ -46,6 +52,60 @@ CAUSES = [
             ]
         },
         spares=["LinkUpEverythingDown", "LinkUpApiAway"],
+    ),
+    # With static targets `up` is 0; with discovered ones it is not there.
+    Case(
+        "service discovery names no process any more",
+        [withdrawn(10, 30, "g1", "g2", "a1", "a2", "s1", "s2")],
+        {
+            10.5: [],
+            12: [
+                "LinkUpEverythingDown",
+                "LinkUpGatewayAway role=gateway",
+                "LinkUpApiAway role=api",
+                "LinkUpStreamerAway role=streamer",
+                "LinkUpStreamerNoLeader",
+                *AFTER_CAUSE,
+            ],
+        },
+    ),
+    Case(
+        "service discovery names no gateway any more",
+        [withdrawn(10, 30, "g1", "g2")],
+        {12: ["LinkUpGatewayAway role=gateway", *AFTER_CAUSE]},
+    ),
+    Case(
+        "service discovery names no api node any more",
+        [withdrawn(10, 30, "a1", "a2")],
+        {12: ["LinkUpApiAway role=api", *AFTER_CAUSE]},
+    ),
+    Case(
+        "service discovery names one of two for each role",
+        [withdrawn(10, 30, "g1", "a1", "s2")],
+        {12: [], 25: []},
+        spares=["LinkUpGatewayAway", "LinkUpApiAway", "LinkUpStreamerAway"],
+    ),
+    Case(
+        "everything runs in one process",
+        [],
+        {5: [], 30: []},
+        spares=["LinkUpEverythingDown", "LinkUpGatewayAway", "LinkUpApiAway", "LinkUpStreamerAway"],
+        roles=LAUNCHER,
+    ),
+    Case(
+        "the one process of everything is down",
+        down(10, 30, "l1"),
+        {
+            12: [
+                "LinkUpEverythingDown",
+                "LinkUpGatewayAway role=gateway",
+                "LinkUpApiAway role=api",
+                "LinkUpStreamerAway role=streamer",
+                "LinkUpStreamerNoLeader",
+                *AFTER_CAUSE,
+            ],
+        },
+        roles=LAUNCHER,
     ),
     Case(
         "both streamers restart within a minute",
@@ -106,6 +166,20 @@ CAUSES = [
         {14.5: [], 16: ["LinkUpMongoDBMemberDown"]},
         spares=["LinkUpMongoDBNoMajority"],
     ),
+    # To them all three are down.
+    case(
+        "one api host cannot reach MongoDB",
+        10,
+        30,
+        {
+            "linkup_mongodb_up@a1": 0,
+            f"{DOWN_MEMBERS}@a1": 3,
+            "linkup_mongodb_has_primary@a1": 0,
+            "linkup_mongodb_majority_margin@a1": -2,
+        },
+        {16: [], 29: []},
+        spares=["LinkUpMongoDBMemberDown", "LinkUpMongoDBNoMajority", "LinkUpMongoDBNoPrimary", "LinkUpMongoDBAway"],
+    ),
     case(
         "an election takes half a minute",
         10,
@@ -124,7 +198,7 @@ CAUSES = [
         10,
         90,
         {f"{LAG}@s1": Slope(0, 0.5), f"{HEADROOM}@s1": Slope(7000, -2), "linkup_mongodb_oplog_window_seconds": 7000},
-        {40: ["LinkUpOplogRunningOut", "LinkUpStreamLag", *AFTER_CAUSE]},
+        {40: ["LinkUpOplogRunningOut", "LinkUpStreamLag", *AFTER_CONDITION]},
     ),
     case(
         "a busy evening makes the oplog's window shrink",
@@ -197,14 +271,14 @@ STREAMER = [
         "history is lost while it runs",
         10,
         10.5,
-        {"linkup_streamer_history_losses_total@s1": 1 / 30},
-        {11: ["LinkUpHistoryLost", *AFTER_CONDITION], 80: AFTER_BURN[1:]},
+        {f"{LOSSES}@s1": 1 / 30},
+        {11: ["LinkUpHistoryLost", *AFTER_CONDITION], 17: AFTER_CONDITION, 80: AFTER_BURN[1:]},
     ),
     # The counter is 1 when Prometheus first sees it.
     Case(
         "history was lost when it started",
-        [*down(10, 10.5, "s2"), Change(10.5, EVER, {"linkup_streamer_history_losses_total@s2": Slope(1, 0)})],
-        {12: ["LinkUpHistoryLost", *AFTER_CONDITION], 80: AFTER_BURN[1:]},
+        [*down(10, 10.5, "s2"), Change(10.5, EVER, {f"{LOSSES}@s2": Slope(1, 0)})],
+        {12: ["LinkUpHistoryLost", *AFTER_CONDITION], 18: AFTER_CONDITION, 80: AFTER_BURN[1:]},
     ),
     Case(
         "a streamer restarts and has lost nothing",
@@ -214,6 +288,28 @@ STREAMER = [
     ),
     case("the oplog is short", 0, 200, {HEADROOM: 5000}, {50: [], 80: ["LinkUpOplogShort"]}),
     case("the database is new", 0, 200, {HEADROOM: Slope(10, 1)}, {100: [], 200: []}, spares=["LinkUpOplogShort"]),
+    case(
+        "the leader cannot save its resume point",
+        10,
+        40,
+        {f"{RESUME_AGE}@s1": Slope(1, 1)},
+        {15: [], 19: [], 21: ["LinkUpResumePointStale"]},
+    ),
+    case(
+        "the leader saves its resume point once in four minutes",
+        10,
+        40,
+        {f"{RESUME_AGE}@s1": 240},
+        {20: [], 39: []},
+        spares=["LinkUpResumePointStale"],
+    ),
+    case("an event is too large", 20, 20.5, {f"{SKIPPED}@s1": 1 / 30}, {21: ["LinkUpEventsSkipped"], 36: []}),
+    Case(
+        "a streamer that has skipped something restarts, and skips nothing",
+        [Change(0, 10, {f"{SKIPPED}@s1": Slope(4, 0)}), *down(10, 10.5, "s1")],
+        {n: [] for n in (9, 11, 20)},
+        spares=["LinkUpEventsSkipped"],
+    ),
 ]
 
 MONGODB = [
@@ -247,6 +343,22 @@ MONGODB = [
         {20: []},
         spares=["LinkUpMongoDBReplicationLag"],
     ),
+    # There is no headroom where there is no window.
+    case(
+        "LinkUp's user may not ask MongoDB how it is",
+        10,
+        60,
+        {"linkup_mongodb_oplog_window_seconds": 0, HEADROOM: GONE},
+        {19: [], 21: ["LinkUpMongoDBUnmeasured"], 59: ["LinkUpMongoDBUnmeasured"]},
+    ),
+    case(
+        "one of those who ask MongoDB gets no answer to that",
+        10,
+        60,
+        {"linkup_mongodb_oplog_window_seconds@a1": 0},
+        {30: [], 59: []},
+        spares=["LinkUpMongoDBUnmeasured"],
+    ),
 ]
 
 OVERLOADED = "LinkUpGatewayOverloaded instance=g1 role=gateway reason="
@@ -259,8 +371,8 @@ GATEWAY = [
         30,
         {WAITING: 60e6},
         {
-            11.5: [OVERLOADED + "sends", *AFTER_CONDITION],
-            16: [OVERLOADED + "sends", "LinkUpNearLimit instance=g1 role=gateway limit=sends", *AFTER_CONDITION],
+            11.5: [OVERLOADED + "sends", *AFTER_OVERLOAD],
+            16: [OVERLOADED + "sends", "LinkUpNearLimit instance=g1 role=gateway limit=sends", *AFTER_OVERLOAD],
         },
     ),
     case(
@@ -268,7 +380,15 @@ GATEWAY = [
         10,
         30,
         {'linkup_batcher_refused_total{batcher="gateway_send"}@g1': 1},
-        {12: [OVERLOADED + "queues", *AFTER_CONDITION]},
+        {12: [OVERLOADED + "queues", *AFTER_OVERLOAD]},
+    ),
+    case(
+        "a queue is full for a moment",
+        10,
+        10.5,
+        {'linkup_batcher_refused_total{batcher="gateway_send"}@g1': 2 / 30},
+        {n: [] for n in (11, 12, 15)},
+        spares=["LinkUpGatewayOverloaded"],
     ),
     case(
         "a gateway gets no processor",
@@ -276,8 +396,8 @@ GATEWAY = [
         30,
         {f"{TIMERS_250}@g1": 5, f"{TIMERS_100}@g1": 5},
         {
-            14: [OVERLOADED + "event_loop", *AFTER_CONDITION],
-            23: [OVERLOADED + "event_loop", "LinkUpEventLoopStarving instance=g1 role=gateway", *AFTER_CONDITION],
+            14: [OVERLOADED + "event_loop", *AFTER_OVERLOAD],
+            23: [OVERLOADED + "event_loop", "LinkUpEventLoopStarving instance=g1 role=gateway", *AFTER_OVERLOAD],
         },
     ),
     case(
@@ -285,7 +405,45 @@ GATEWAY = [
         10,
         30,
         {"linkup_gateway_accept_errors_total@g1": 1},
-        {12: [OVERLOADED + "accept", *AFTER_CONDITION]},
+        {12: [OVERLOADED + "accept", *AFTER_OVERLOAD]},
+    ),
+    case(
+        "a gateway cannot accept twice",
+        10,
+        10.5,
+        {"linkup_gateway_accept_errors_total@g1": 2 / 30},
+        {n: [] for n in (11, 12, 15)},
+        spares=["LinkUpGatewayOverloaded"],
+    ),
+    case(
+        "a gateway does not get through to the api",
+        10,
+        40,
+        {f"{UNREACHABLE}@g1": 0.1},
+        {19: [], 24: ["LinkUpApiUnreachable instance=g1 role=gateway"]},
+    ),
+    case(
+        "a few requests do not get through to the api",
+        10,
+        40,
+        {f"{UNREACHABLE}@g1": 0.04},
+        {25: [], 39: []},
+        spares=["LinkUpApiUnreachable"],
+    ),
+    case(
+        "a loop of one process stands still",
+        10,
+        14,
+        {"linkup_alive@a1": 0},
+        {10.5: [], 11.5: ["LinkUpProcessStuck instance=a1 role=api", *AFTER_APART], 20: AFTER_APART},
+    ),
+    case(
+        "a loop of one process stands still for half a minute",
+        10,
+        10.5,
+        {"linkup_alive@a1": 0},
+        {n: [] for n in (10.5, 11, 12)},
+        spares=["LinkUpProcessStuck"],
     ),
     case(
         "files get scarce",
@@ -327,7 +485,12 @@ GATEWAY = [
         20,
         21,
         {LOST: 8, RECOVERED: 8},
-        {22.5: ["LinkUpReconnectStorm", *AFTER_CONDITION], 38: AFTER_CONDITION[1:]},
+        {21.5: [], 23: ["LinkUpReconnectStorm", *AFTER_CONDITION], 38: AFTER_CONDITION[1:]},
+    ),
+    Case(
+        "everybody is cut off four minutes after a gateway was started",
+        [*down(10, 10.5, "g1"), Change(14.5, 15.5, {LOST: 8, RECOVERED: 8})],
+        {14: [], 17.5: ["LinkUpReconnectStorm", *AFTER_CONDITION]},
     ),
     Case(
         "gateways are replaced one after the other",
@@ -369,6 +532,27 @@ GATEWAY = [
         "an api node starts again and again",
         [change for start in (10, 13, 16) for change in down(start, start + 0.5, "a1")],
         {17: ["LinkUpRestartLoop instance=a1 role=api"], 45: []},
+    ),
+    Case(
+        "a gateway crashes every eight minutes",
+        [
+            *[change for start in range(10, 70, 8) for change in down(start, start + 0.5, "g1")],
+            # Its people come back to it and to the other one.
+            *[Change(start, start + 2, {RECOVERED: 4}) for start in range(10, 70, 8)],
+        ],
+        {
+            34: [],
+            35: ["LinkUpRestartLoop instance=g1 role=gateway"],
+            60: ["LinkUpRestartLoop instance=g1 role=gateway"],
+            116: [],
+        },
+        spares=["LinkUpReconnectStorm"],
+    ),
+    Case(
+        "three deployments in an hour",
+        [change for start in (10, 30, 50) for change in down(start, start + 0.5, "g1")],
+        {51: [], 60: []},
+        spares=["LinkUpRestartLoop"],
     ),
     Case(
         "an api node starts twice",

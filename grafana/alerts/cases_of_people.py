@@ -2,6 +2,7 @@
 
 from shorthand import (
     AFTER_BURN,
+    AFTER_OVERLOAD,
     AFTER_SYMPTOM,
     DELIVERED,
     DELIVERIES,
@@ -14,11 +15,13 @@ from shorthand import (
     SENT,
     case,
 )
-from simulated import GONE, Case, Change, down
+from simulated import GONE, ROLES, Case, Change, down
 
 SLOW_BURN = "LinkUpDeliverySlowBurn window="
 SEND_BURN = "LinkUpSendErrorsBurn window="
 PROBE_BURN = "LinkUpProbeFailuresBurn window="
+
+TWO_PROBES = ROLES | {"probe": ("p1", "p2")}
 
 SYMPTOMS = [
     case(
@@ -41,11 +44,30 @@ SYMPTOMS = [
         20,
         50,
         {"linkup_probe_up": 0, DELIVERED: 0, PROBE_ERROR: 0.1},
-        {25: [], 35: ["LinkUpProbeBroken"]},
+        {25: [], 35: ["LinkUpProbeBroken instance=p1 role=probe"]},
         spares=["LinkUpProbeFailing", "LinkUpProbeFailuresBurn"],
     ),
     case("the probe has few faults of its own", 20, 50, {PROBE_ERROR: 0.05}, {40: []}, spares=["LinkUpProbeBroken"]),
-    case("the probe stands still", 20, 50, {DELIVERED: 0}, {30: [], 36: ["LinkUpProbeSilent"]}),
+    case("the probe stands still", 20, 50, {DELIVERED: 0}, {30: [], 36: ["LinkUpProbeSilent instance=p1 role=probe"]}),
+    Case(
+        "of two probes one is broken",
+        [Change(20, 50, {f"{DELIVERED}@p1": 0, f"{PROBE_ERROR}@p1": 0.1})],
+        {25: [], 35: ["LinkUpProbeBroken instance=p1 role=probe"]},
+        roles=TWO_PROBES,
+    ),
+    Case(
+        "of two probes one stands still",
+        [Change(20, 50, {f"{DELIVERED}@p2": 0})],
+        {30: [], 36: ["LinkUpProbeSilent instance=p2 role=probe"]},
+        roles=TWO_PROBES,
+    ),
+    Case(
+        "of two probes one is down",
+        down(20, 50, "p1"),
+        {36: ["LinkUpTargetDown instance=p1 role=probe"]},
+        spares=["LinkUpProbeSilent", "LinkUpProbeBroken"],
+        roles=TWO_PROBES,
+    ),
     Case(
         "the probe is down",
         down(20, 50, "p1"),
@@ -119,6 +141,33 @@ BURNS = [
     case("three in two hundred deliveries are late", 0, 400, {QUICK: 19.7}, {150: [], 200: [SLOW_BURN + "6h"]}, step=1),
     case("sends fail", 60, 75, {FAILED: 1}, {62: [], 75: [SEND_BURN + "5m", *AFTER_BURN]}),
     case("sends over REST fail", 60, 75, {POST_503: 1}, {62: [], 75: [SEND_BURN + "5m", *AFTER_BURN]}),
+    case(
+        "sends fail at a gateway that is overloaded",
+        60,
+        75,
+        {f"{FAILED}@g1": 2, "linkup_gateway_send_waiting_bytes@g1": 60e6},
+        {
+            75: [
+                SEND_BURN + "5m",
+                "LinkUpGatewayOverloaded instance=g1 role=gateway reason=sends",
+                *AFTER_OVERLOAD,
+            ]
+        },
+    ),
+    # So its overload does not explain them.
+    case(
+        "sends fail at the other gateway as well",
+        60,
+        75,
+        {FAILED: 1, "linkup_gateway_send_waiting_bytes@g1": 60e6},
+        {
+            75: [
+                SEND_BURN + "5m",
+                "LinkUpGatewayOverloaded instance=g1 role=gateway reason=sends",
+                *[each for each in AFTER_OVERLOAD if "slo=sends" not in each],
+            ]
+        },
+    ),
     case(
         "one send in a hundred and twenty fails",
         0,

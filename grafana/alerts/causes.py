@@ -1,4 +1,7 @@
-"""Causes: a part of the system that is gone. While one of them pages, what follows from it is inhibited."""
+"""Causes: a part of the system that is gone. While one of them pages, what follows from it is inhibited.
+
+And what will be gone: `LinkUpOplogRunningOut` is a prediction, so it explains little of what is wrong now.
+"""
 
 from durations import TimeScale
 from rule import Alert
@@ -49,7 +52,8 @@ def parts_away() -> list[Alert]:
             STREAMER,
             "linkup-streamer",
             "No streamer answers",
-            "Messages are stored, but nobody is told of them until a page is loaded again. New connections wait.",
+            "Messages are stored, but nobody is told of them until a page is loaded again. Gateways take new"
+            " connections, which wait.",
         ),
     ]
     return [
@@ -57,13 +61,14 @@ def parts_away() -> list[Alert]:
             name=name,
             severity="page",
             layer="cause",
-            expr=f"sum(up{{{JOB},{selector}}}) == 0",
+            # Where targets are discovered, those of a role that is gone are gone as well.
+            expr=f"(sum(up{{{JOB},{selector}}}) or vector(0)) == 0",
             pending="1m",
             hold=HOLD,
             labels={"role": role},
             dashboard=dashboard,
             summary=summary,
-            description=f"All targets of the role {role} are down. {people}",
+            description=f"All targets of the role {role} are down, or there are none. {people}",
         )
         for name, role, selector, dashboard, summary, people in parts
     ]
@@ -107,7 +112,8 @@ def mongodb() -> list[Alert]:
         Alert(
             name="LinkUpMongoDBMemberDown",
             severity="ticket",
-            expr='max(linkup_mongodb_members{state="down"}) > 0',
+            # To a process that is cut off from MongoDB every member is down.
+            expr='max(\n  linkup_mongodb_members{state="down"}\n  and on (job, instance) linkup_mongodb_up == 1\n) > 0',
             pending="5m",
             summary="A member of MongoDB's replica set is down",
             description="{{ $value }} member(s) are down. People notice nothing, but the next one that goes may take"
@@ -128,7 +134,7 @@ def bus_away() -> Alert:
         dashboard="linkup-streamer",
         summary="NATS is away",
         description="No gateway and no streamer is connected to the bus. Messages are stored, but nobody is told of"
-        " them; new connections are refused.",
+        " them. Gateways take new connections, which wait.",
     )
 
 
@@ -137,7 +143,7 @@ def oplog_running_out(scale: TimeScale) -> Alert:
     return Alert(
         name="LinkUpOplogRunningOut",
         severity="page",
-        layer="cause",
+        layer="apart",
         # The window alone shrinks on every busy evening. Only a streamer that is behind can lose history.
         expr=f"min(\n"
         f"  predict_linear({headroom}[{scale('15m')}], {scale.seconds('1h')}) < 0\n"
@@ -161,6 +167,7 @@ def target_down() -> Alert:
         pending="5m",
         dashboard="linkup-overview",
         summary="A {{ $labels.role }} is down",
-        description="{{ $labels.instance }} has not answered Prometheus for five minutes. Others of its role do its"
-        " work.",
+        description="{{ $labels.instance }} has not answered Prometheus for five minutes."
+        ' {{ if eq $labels.role "probe" }}This place is not watched any more.'
+        "{{ else }}If there are others of its role, they do its work.{{ end }}",
     )

@@ -5,10 +5,8 @@ Those that look back over a window go on nearly long enough by themselves; the o
 
 from causes import API, GATEWAY, HOLD, JOB
 from durations import TimeScale
+from gateway_conditions import HOLD_AFTER_WINDOW, gateway_conditions, share_of_late_timers
 from rule import Alert
-
-STORM_LEAST = 75
-HOLD_AFTER_WINDOW = "1m"
 
 
 def conditions(scale: TimeScale) -> list[Alert]:
@@ -16,9 +14,8 @@ def conditions(scale: TimeScale) -> list[Alert]:
         *readiness(),
         *streamer(scale),
         *mongodb(scale),
-        *gateway(scale),
-        reconnect_storm(scale),
-        slow_consumers(scale),
+        *gateway_conditions(scale),
+        process_stuck(),
         bus_losing(scale),
         event_loop_starving(scale),
         restart_loop(scale),
@@ -47,7 +44,8 @@ def readiness() -> list[Alert]:
             hold=HOLD,
             dashboard="linkup-gateway",
             summary="No gateway is ready",
-            description="Gateways run, but none can do its job. New connections are refused; open ones stay.",
+            description="Gateways run, but none can do its job. While no api can commit, new connections are refused;"
+            " while only the streamer or the bus is away, they wait. Open ones stay.",
         ),
         Alert(
             name="LinkUpNotReady",
@@ -65,6 +63,7 @@ def readiness() -> list[Alert]:
 def streamer(scale: TimeScale) -> list[Alert]:
     common = {"layer": "condition", "dashboard": "linkup-streamer"}
     losses = "linkup_streamer_history_losses_total"
+    started = f"process_start_time_seconds{{{JOB}}}"
     return [
         Alert(
             name="LinkUpStreamerNoLeader",
@@ -100,9 +99,11 @@ def streamer(scale: TimeScale) -> list[Alert]:
         Alert(
             name="LinkUpHistoryLost",
             severity="page",
-            # A streamer that finds its history lost when it starts has counted it before it is first asked.
-            expr=f"sum(increase({losses}[{scale('30m')}])) > 0\n"
-            f"or sum({losses} and on (job, instance) time() - process_start_time_seconds < {scale.seconds('30m')}) > 0",
+            # An event: it is over when it is noticed, and this only tells of it. A streamer that finds its history lost
+            # when it starts has counted that before it is first asked.
+            expr=f"sum(increase({losses}[{scale('5m')}])) > 0\n"
+            f"or sum(\n  {losses}\n  and on (job, instance) time() - {started} < {scale.seconds('5m')}\n) > 0",
+            hold=HOLD_AFTER_WINDOW,
             summary="The change stream could not be resumed",
             description="The oplog no longer held what the streamer had to read next. Everybody was disconnected and"
             " had to catch up; no message is lost.",
@@ -121,6 +122,25 @@ def streamer(scale: TimeScale) -> list[Alert]:
             summary="The oplog reaches back only {{ $value | humanizeDuration }}",
             description="If all streamers stand still for longer than that, everybody is disconnected and has to"
             " catch up.",
+            **common,
+        ),
+        Alert(
+            name="LinkUpResumePointStale",
+            severity="ticket",
+            expr="max(linkup_streamer_resume_age_seconds) > 300",
+            pending="5m",
+            summary="The streamer's resume point is {{ $value | humanizeDuration }} old",
+            description="The active streamer cannot save how far it has come. People notice nothing; the one that takes"
+            " over begins so far back, and may find the history gone.",
+            **common,
+        ),
+        Alert(
+            name="LinkUpEventsSkipped",
+            severity="ticket",
+            expr=f"sum(increase(linkup_streamer_skipped_total[{scale('15m')}])) > 0",
+            summary="Events are skipped",
+            description="{{ $value | humanize }} changes in 15 minutes could not be made into events, or were too large"
+            " for the bus. People miss them until they load the page again.",
             **common,
         ),
     ]
@@ -156,140 +176,20 @@ def mongodb(scale: TimeScale) -> list[Alert]:
             " become primary, they will.",
             **common,
         ),
-    ]
-
-
-def gateway(scale: TimeScale) -> list[Alert]:
-    window = scale("5m")
-    overloads = [
-        (
-            "sends",
-            "linkup_gateway_send_waiting_bytes / linkup_gateway_send_waiting_limit_bytes > 0.8",
-            "Messages wait for the api and fill {{ $value | humanizePercentage }} of what may wait; beyond that they"
-            " are refused.",
-            "1m",
-            {},
-        ),
-        (
-            "queues",
-            "sum by (job, instance, role) (\n"
-            f'  increase(linkup_batcher_refused_total{{batcher=~"gateway_.+"}}[{window}])\n'
-            ") > 0",
-            "Requests are refused because a queue before the api is full.",
-            "1m",
-            {"window": "5m"},
-        ),
-        (
-            "event_loop",
-            share_of_late_timers(window, "0.25", f"{{{JOB},{GATEWAY}}}") + " > 0.1",
-            "{{ $value | humanizePercentage }} of what it does waits longer than 0.25 s for a processor.",
-            "2m",
-            {"window": "5m"},
-        ),
-        (
-            "accept",
-            f"increase(linkup_gateway_accept_errors_total[{window}]) > 0",
-            "It fails to accept connections; most likely it may open no more files.",
-            "1m",
-            {"window": "5m"},
-        ),
-    ]
-    limits = [
-        ("files", "process_open_fds / process_max_fds", 0.8, "open files"),
-        (
-            "sends",
-            "linkup_gateway_send_waiting_bytes / linkup_gateway_send_waiting_limit_bytes",
-            0.5,
-            "waiting messages",
-        ),
-        (
-            "backlog",
-            "linkup_gateway_backlog_bytes / linkup_gateway_backlog_limit_bytes",
-            0.8,
-            "what returning clients have not read yet",
-        ),
-    ]
-    return [
         Alert(
-            name="LinkUpGatewayOverloaded",
-            severity="page",
-            layer="condition",
-            expr=expr,
-            pending=pending,
-            hold=HOLD_AFTER_WINDOW if more else HOLD,
-            labels={"reason": reason, **more},
-            dashboard="linkup-gateway",
-            summary="A gateway is overloaded",
-            description="{{ $labels.instance }}: " + text + " Its users wait or are refused.",
-        )
-        for reason, expr, text, pending, more in overloads
-    ] + [
-        Alert(
-            name="LinkUpNearLimit",
+            name="LinkUpMongoDBUnmeasured",
             severity="ticket",
-            layer="condition",
-            expr=f"{expr} > {limit}",
-            pending="5m",
-            labels={"limit": name},
-            dashboard="linkup-gateway",
-            summary="A process comes near a limit",
-            description=f"{{{{ $labels.instance }}}}: {what}, {{{{ $value | humanizePercentage }}}} of what may be.",
-        )
-        for name, expr, limit, what in limits
+            # Without the role clusterMonitor MongoDB answers, and tells nothing.
+            expr="max(linkup_mongodb_up) == 1\n"
+            "and (max(linkup_mongodb_oplog_window_seconds and on (job, instance) linkup_mongodb_up == 1) or vector(0))"
+            " == 0",
+            pending="10m",
+            summary="MongoDB does not say how it is",
+            description="It answers, but LinkUp's user may not ask for its state. Alerts on its members, its majority"
+            " and its oplog cannot fire.",
+            **common,
+        ),
     ]
-
-
-def share_of_late_timers(window: str, late: str, where: str) -> str:
-    """How many of the timers that ought to fire every 100 ms fire later than `late` seconds after that."""
-    name = "linkup_runtime_timer_drift_seconds"
-    on_time = where[:-1] + f',le="{late}"}}'
-    return (
-        "1 - (\n"
-        f"  sum by (job, instance, role) (rate({name}_bucket{on_time}[{window}]))\n"
-        f"  / sum by (job, instance, role) (rate({name}_count{where}[{window}]))\n"
-        ")"
-    )
-
-
-def reconnect_storm(scale: TimeScale) -> Alert:
-    window = scale("5m")
-    ends = (
-        f'(\n  sum(increase(linkup_gateway_closes_total{{reason=~"lost|heartbeat"}}[{window}]))'
-        f"\n  + sum(increase(linkup_gateway_recoveries_total[{window}]))\n)"
-    )
-    return Alert(
-        name="LinkUpReconnectStorm",
-        severity="page",
-        layer="condition",
-        # Each socket that is lost and comes back counts twice. Gateways that were just started explain a storm.
-        expr=f"{ends} > 0.75 * sum(max_over_time(linkup_gateway_connections[{window}]))\n"
-        f"and {ends} > {STORM_LEAST}\n"
-        f"unless time() - max(process_start_time_seconds{{{JOB},{GATEWAY}}}) < {scale.seconds('10m')}",
-        pending="1m",
-        hold=HOLD_AFTER_WINDOW,
-        labels={"window": "5m"},
-        dashboard="linkup-gateway",
-        summary="Clients lose their connections and come back, all at once",
-        description="{{ $value | humanize }} connections were lost or taken up again in five minutes, most of all there"
-        " are. People see their client reconnect.",
-    )
-
-
-def slow_consumers(scale: TimeScale) -> Alert:
-    window = scale("15m")
-    closed = f'sum(increase(linkup_gateway_closes_total{{reason="slow_consumer"}}[{window}]))'
-    return Alert(
-        name="LinkUpSlowConsumers",
-        severity="ticket",
-        layer="condition",
-        expr=f"{closed} > 10\nand {closed}\n  > 0.01 * sum(max_over_time(linkup_gateway_connections[{window}]))",
-        pending="1m",
-        labels={"window": "15m"},
-        dashboard="linkup-gateway",
-        summary="Clients are closed because they read too slowly",
-        description="{{ $value | humanize }} connections in 15 minutes, more than one in a hundred. Those people are"
-        " disconnected again and again; others are not affected.",
-    )
 
 
 def bus_losing(scale: TimeScale) -> Alert:
@@ -329,13 +229,31 @@ def event_loop_starving(scale: TimeScale) -> Alert:
 
 
 def restart_loop(scale: TimeScale) -> Alert:
+    starts = f"changes(process_start_time_seconds{{{JOB}}}"
     return Alert(
         name="LinkUpRestartLoop",
         severity="ticket",
         layer="condition",
-        expr=f"changes(process_start_time_seconds{{{JOB}}}[{scale('15m')}]) >= 3",
+        # A slow loop is one as long as it goes on.
+        expr=f"{starts}[{scale('15m')}]) >= 3\n"
+        f"or (\n  {starts}[{scale('2h')}]) >= 4\n  and {starts}[{scale('30m')}]) > 0\n)",
         hold="15m",
         dashboard="linkup-overview",
         summary="A {{ $labels.role }} starts again and again",
-        description="{{ $labels.instance }} was started {{ $value }} times in 15 minutes.",
+        description="{{ $labels.instance }} was started {{ $value }} times in 15 minutes, or more slowly in two hours.",
+    )
+
+
+def process_stuck() -> Alert:
+    return Alert(
+        name="LinkUpProcessStuck",
+        severity="page",
+        layer="apart",
+        expr=f'linkup_alive{{{JOB},role!="probe"}} == 0',
+        pending="1m",
+        hold=HOLD,
+        dashboard="linkup-overview",
+        summary="A {{ $labels.role }} stands still",
+        description="{{ $labels.instance }}: a loop that must never stand still does, and only a restart of this"
+        " process cures that.",
     )

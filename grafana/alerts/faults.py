@@ -1,11 +1,11 @@
-"""Faults as they look to Prometheus from their beginning to long after their end, and what is told of each.
+"""Faults as they look to Prometheus from their beginning to long after their end, and who is notified of what.
 
 What fires at which minute stands in `firing.yml`, as `observe.py` had it from promtool. `test_rules.py` holds that the
 shipped rules fire exactly that; `test_inhibition.py` gives it to a real Alertmanager with the shipped configuration and
-holds that of all this only `told` reaches a receiver.
+holds that of all this only `notification` reaches a receiver.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shorthand import (
     ACCEPTED,
@@ -19,21 +19,26 @@ from shorthand import (
     HEADROOM,
     LAG,
     LATE,
+    LOSSES,
     LOST,
     POST_503,
     QUICK,
     QUICK_INSERTS,
     RECOVERED,
     REFUSED,
+    RESUME_AGE,
     SENT,
     SLOW_CONSUMER,
     TIMERS_100,
     TIMERS_250,
+    UNREACHABLE,
 )
-from simulated import Case, Change, Slope, down
+from simulated import LAUNCHER, ROLES, Case, Change, Roles, Slope, down
 
 PROBE_FAILS = {"linkup_probe_up": 0, DELIVERED: 0, LATE: 0.1}
-NOBODY_GETS_IN = {"linkup_ready@gateway": 0, REFUSED: 2, ACCEPTED: 0}
+NO_GATEWAY_IS_READY = {"linkup_ready@gateway": 0}
+# Only while no api can commit: without a streamer or a bus gateways take connections, and let them in later.
+NOBODY_GETS_IN = NO_GATEWAY_IS_READY | {REFUSED: 2, ACCEPTED: 0}
 NOTHING_IS_DELIVERED = {DELIVERIES: 0, QUICK: 0}
 NOTHING_IS_SENT = {SENT: 0, FAILED: 10, POST_503: 1}
 # What waited is delivered late, all at once.
@@ -47,13 +52,30 @@ MINUTES = (21.5, 24, 30, 33, 36, 38, 40, 50, 90, 150, 240)
 class Fault:
     name: str
     # Severity and name of the only alert that reaches a receiver.
-    told: tuple[str, str] | None
+    notification: tuple[str, str] | None
     changes: list[Change]
     minutes: tuple[float, ...] = MINUTES
     step: float = 0.5
+    roles: Roles = field(default_factory=lambda: ROLES)
 
     def case(self, firing: dict[float, list[str]]) -> Case:
-        return Case(self.name, self.changes, firing, step=self.step)
+        return Case(self.name, self.changes, firing, step=self.step, roles=self.roles)
+
+
+def overloaded(gateway: str) -> dict:
+    return {
+        f"{series}@{gateway}": value
+        for series, value in {
+            TIMERS_250: 5,
+            TIMERS_100: 4,
+            "linkup_gateway_send_waiting_bytes": 64e6,
+            QUICK: 8,
+            FAILED: 5,
+            SLOW_CONSUMER: 0.1,
+            'linkup_gateway_closes_total{reason="heartbeat"}': 0.3,
+            RECOVERED: 0.4,
+        }.items()
+    }
 
 
 FAULTS = [
@@ -68,7 +90,7 @@ FAULTS = [
         "both streamers are stopped",
         ("page", "LinkUpStreamerAway"),
         [
-            Change(START, END, NOBODY_GETS_IN | NOTHING_IS_DELIVERED | PROBE_FAILS),
+            Change(START, END, NO_GATEWAY_IS_READY | NOTHING_IS_DELIVERED | PROBE_FAILS),
             *down(START, END, "s1", "s2"),
             Change(END, END + 2, CATCHING_UP),
         ],
@@ -93,6 +115,8 @@ FAULTS = [
                     ACTIVE: 0,
                     LAG: Slope(0, 1),
                     HEADROOM: Slope(86_400, -1),
+                    DOWN_MEMBERS: 3,
+                    UNREACHABLE: 0.1,
                 },
             ),
             Change(END, END + 1, CATCHING_UP),
@@ -116,7 +140,7 @@ FAULTS = [
             Change(
                 START,
                 END,
-                NOBODY_GETS_IN
+                NO_GATEWAY_IS_READY
                 | NOTHING_IS_DELIVERED
                 | PROBE_FAILS
                 | {
@@ -124,6 +148,7 @@ FAULTS = [
                     "linkup_ready@streamer": 0,
                     f"{BUS_TIMEOUTS}@streamer": 0.2,
                     f"{LAG}@s1": Slope(0, 1),
+                    f"{RESUME_AGE}@s1": Slope(0, 1),
                 },
             ),
             # Whoever could not be given what it missed is disconnected, and comes back.
@@ -136,6 +161,7 @@ FAULTS = [
         ("page", "LinkUpApiAway"),
         [
             Change(START, END, NOBODY_GETS_IN | NOTHING_IS_DELIVERED | NOTHING_IS_SENT | PROBE_FAILS),
+            Change(START, END, {"linkup_gateway_send_waiting_bytes": 64e6, UNREACHABLE: 1}),
             *down(START, END, "a1", "a2"),
         ],
     ),
@@ -150,33 +176,57 @@ FAULTS = [
                 | NOTHING_IS_DELIVERED
                 | NOTHING_IS_SENT
                 | PROBE_FAILS
-                | {"linkup_mongodb_up@api": 0, "linkup_ready@api": 0},
+                | {"linkup_mongodb_up@api": 0, "linkup_ready@api": 0, f"{DOWN_MEMBERS}@api": 3}
+                | {UNREACHABLE: 0.1},
             ),
         ],
     ),
     Fault(
-        "gateways are overloaded",
+        "a gateway is overloaded",
+        ("page", "LinkUpGatewayOverloaded"),
+        # The probe comes to it every second time.
+        [Change(START, END, overloaded("g1") | {DELIVERED: 0.05, LATE: 0.05})],
+    ),
+    Fault(
+        "all gateways are overloaded",
+        ("page", "LinkUpGatewayOverloaded"),
+        [Change(START, END, overloaded("g1") | overloaded("g2") | {DELIVERED: 0.05, LATE: 0.05})],
+    ),
+    Fault(
+        "a gateway has no file descriptors left",
         ("page", "LinkUpGatewayOverloaded"),
         [
             Change(
                 START,
                 END,
                 {
-                    f"{TIMERS_250}@gateway": 5,
-                    f"{TIMERS_100}@gateway": 4,
-                    "linkup_gateway_send_waiting_bytes": 64e6,
-                    QUICK: 8,
-                    FAILED: 5,
-                    QUICK_INSERTS: 15,
-                    SLOW_CONSUMER: 0.1,
-                    'linkup_gateway_closes_total{reason="heartbeat"}': 0.3,
-                    RECOVERED: 0.4,
+                    "linkup_gateway_accept_errors_total@g1": 20,
+                    "process_open_fds@g1": 20_000,
                     DELIVERED: 0.05,
                     LATE: 0.05,
-                    f"{LAG}@s1": 15,
                 },
             )
         ],
+    ),
+    Fault(
+        "history is lost",
+        ("page", "LinkUpHistoryLost"),
+        # Everybody is disconnected, and has to catch up.
+        [
+            Change(START, START + 0.5, {f"{LOSSES}@s1": 1 / 30}),
+            Change(START, START + 1, {LOST: 8, RECOVERED: 8, ACCEPTED: 8, DELIVERIES: 200, QUICK: 0}),
+        ],
+    ),
+    Fault(
+        "a loop of an api node stands still",
+        ("page", "LinkUpProcessStuck"),
+        [Change(START, END, {"linkup_alive@a1": 0, "linkup_ready@a1": 0})],
+    ),
+    Fault(
+        "the one process of everything is stopped",
+        ("page", "LinkUpEverythingDown"),
+        [Change(START, END, PROBE_FAILS), *down(START, END, "l1")],
+        roles=LAUNCHER,
     ),
     Fault(
         "clients do not read",

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Writes the recording rules, the alert rules and Prometheus' configuration.
 
-    generate.py                    writes what is shipped, into grafana/prometheus
+    generate.py                    writes the example that is shipped, into grafana/prometheus
     generate.py --check            fails if what is shipped is not what this would write
+    generate.py --out DIR --target gateway=10.0.0.11:5001 ... --runbook-url URL --grafana-url URL
+                                   writes yours; grafana/README.md says what has to be set
     generate.py --time-scale 1/60 --out DIR --target gateway=127.0.0.1:5001 ...
 
 The last line is for end-to-end tests: the same rules, with every range, `for` and interval divided alike.
@@ -47,11 +49,12 @@ PROMETHEUS_HEADER = (
     HEADER
     + """\
 #
-# To be replaced with yours, here or by `generate.py --target ROLE=HOST:PORT --alertmanager HOST:PORT`:
+# What is shipped in grafana/prometheus is an example. Yours is written to another directory, by
+#   generate.py --out DIR --target ROLE=HOST:PORT ... --alertmanager HOST:PORT --runbook-url URL --grafana-url URL
 #   targets        the admin port (ADMIN_ADDR:ADMIN_PORT) of every process, under its role: gateway, api, streamer or
 #                  probe; the launcher, which is the first three in one process, under the role "all"
 #   alertmanagers  where Alertmanager listens
-# Keep the job's name and the label "role": the rules ask for both. Windows of 30 days need
+# With service discovery, keep the job's name and the label "role": the rules ask for both. Windows of 30 days need
 # --storage.tsdb.retention.time=35d on Prometheus' command line.
 """
 )
@@ -144,8 +147,20 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--runbook-url", default=RUNBOOK_URL, help=f"where RUNBOOK.md can be read; default {RUNBOOK_URL}"
     )
     parser.add_argument("--grafana-url", default=GRAFANA_URL, help=f"of Grafana; default {GRAFANA_URL}")
-    parser.add_argument("--alertmanager", default=ALERTMANAGER_ADDRESS, metavar="HOST:PORT")
-    parser.add_argument("--target", type=target, action="append", default=[], metavar="ROLE=HOST:PORT")
+    parser.add_argument(
+        "--alertmanager",
+        default=ALERTMANAGER_ADDRESS,
+        metavar="HOST:PORT",
+        help=f"where Alertmanager listens; default {ALERTMANAGER_ADDRESS}",
+    )
+    parser.add_argument(
+        "--target",
+        type=target,
+        action="append",
+        default=[],
+        metavar="ROLE=HOST:PORT",
+        help=f"a process's role ({', '.join((*TARGETS, 'all'))}) and admin address; once for each process",
+    )
     return parser.parse_args(given)
 
 

@@ -31,6 +31,8 @@ class Objective:
     dashboard: str
     summary: str
     people: str
+    # Whether its series are those of the processes that did it; a probe's are of the place where it runs.
+    by_instance: bool = True
 
 
 OBJECTIVES = [
@@ -78,6 +80,7 @@ OBJECTIVES = [
         dashboard="linkup-overview",
         summary="The probe's messages do not arrive",
         people="of the probe's messages did not arrive in time",
+        by_instance=False,
     ),
 ]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes into firing.yml what fires in each fault, as promtool has it; with `--table`, tells what becomes of that.
+"""Writes into firing.yml what fires in each fault, as promtool has it; with `--table`, says what becomes of that.
 
 Look at what changes in that file: the tests take it for right.
 """
@@ -29,13 +29,14 @@ def write() -> None:
 
 
 def table() -> None:
-    print("| fault | told | inhibited |\n|---|---|---|")
+    print("| fault | notification | inhibited |\n|---|---|---|")
     observed = firing()
     for fault in FAULTS:
         names = {alert.split()[0] for alerts in observed[fault.name].values() for alert in alerts}
-        told = f"{fault.told[1]} ({fault.told[0]})" if fault.told else "nothing"
-        others = sorted(names - {fault.told and fault.told[1], "LinkUpRecentOutage"})
-        print(f"| {fault.name} | {told} | {', '.join(others) or '–'} |")
+        severity, alert = fault.notification or ("", None)
+        notification = f"{alert} ({severity})" if alert else "none"
+        others = sorted(names - {alert, "LinkUpRecentOutage", "LinkUpOverloadExplainsBurn"})
+        print(f"| {fault.name} | {notification} | {', '.join(others) or '–'} |")
 
 
 if __name__ == "__main__":

@@ -33,9 +33,10 @@ def expected(written: str) -> tuple[Alert, dict]:
 
 
 def short(labels: dict) -> str:
-    """What `expected` reads: only the labels that tell the alerts of one name apart."""
+    """What `expected` reads: only the labels that distinguish alerts of one name."""
     alert = [each for each in ALERTS if each.name == labels["alertname"]]
-    same = {"alertname", "job", *("severity", "layer", "slo"), *(["window"] if len(alert) == 1 else [])}
+    same = {"alertname", "job", "severity", "layer", *(["window"] if len(alert) == 1 else [])}
+    same |= {"slo"} if len({each.labels.get("slo") for each in alert}) == 1 else set()
     kept = [f"{label}={value}" for label, value in sorted(labels.items()) if label not in same]
     return " ".join([labels["alertname"], *kept])
 
@@ -88,9 +89,9 @@ def run_all(cases: list[Case]) -> list[str]:
 def observe(case: Case) -> dict[float, list[str]]:
     """What fires at the case's minutes: promtool says so when it is told to expect what never is."""
     never = {minute: ["LinkUpTargetDown instance=none role=none"] for minute in case.expect}
-    told = run(Case(case.name, case.changes, never, step=case.step))
-    answers = re.findall(r"got: (.*)", told)
-    assert len(answers) == len(never), told
+    output = run(Case(case.name, case.changes, never, step=case.step, roles=case.roles))
+    answers = re.findall(r"got: (.*)", output)
+    assert len(answers) == len(never), output
     return {
         minute: sorted(short(dict(re.findall(r'(\w+)="([^"]*)"', labels))) for labels in re.findall(r"{[^}]*}", answer))
         for minute, answer in zip(case.expect, answers, strict=True)

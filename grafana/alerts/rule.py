@@ -18,7 +18,8 @@ class Alert:
     """`pending` and `hold` are in real time; `expr` is in the scale already.
 
     `layer` says what inhibits what: pages of a cause inhibit conditions, symptoms and burn rates, those of a condition
-    the latter two, those of a symptom burn rates.
+    the latter two, those of a symptom burn rates. Pages that are `apart` explain only what alertmanager.yml names,
+    and are explained by what is named there.
     """
 
     name: str

@@ -23,6 +23,10 @@ HEADROOM = "linkup_streamer_oplog_headroom_seconds"
 LAG = "linkup_streamer_lag_seconds"
 ACCEPTED = 'linkup_gateway_handshakes_total{outcome="accepted"}'
 ACTIVE = "linkup_streamer_active"
+SKIPPED = "linkup_streamer_skipped_total"
+RESUME_AGE = "linkup_streamer_resume_age_seconds"
+UNREACHABLE = 'linkup_gateway_proxied_total{outcome="unreachable"}'
+LOSSES = "linkup_streamer_history_losses_total"
 BUS_TIMEOUTS = 'linkup_bus_failures_total{reason="timeout"}'
 
 # What keeps silent, after a page of each layer, what still has that in its window.
@@ -40,6 +44,12 @@ AFTER_CAUSE = [
 AFTER_CONDITION = AFTER_CAUSE[1:]
 AFTER_SYMPTOM = AFTER_CONDITION
 AFTER_BURN = AFTER_CAUSE[3:]
+AFTER_APART = AFTER_BURN
+AFTER_OVERLOAD = AFTER_APART + [
+    f"LinkUpOverloadExplainsBurn slo={slo} window={window}"
+    for slo in ("delivery", "sends", "probe")
+    for window in ("5m", "30m")
+]
 
 
 def case(name, start, end, to, expect, spares=(), step=0.5):

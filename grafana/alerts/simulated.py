@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
-ROLES = {"gateway": ("g1", "g2"), "api": ("a1", "a2"), "streamer": ("s1", "s2"), "probe": ("p1",)}
+Roles = dict[str, tuple[str, ...]]
+ROLES: Roles = {"gateway": ("g1", "g2"), "api": ("a1", "a2"), "streamer": ("s1", "s2"), "probe": ("p1",)}
 GONE = "gone"
 LONG_AGO = -30 * 86_400
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """A value, the same on every instance unless `only` says which one has it (the others have 0)."""
+    """A value, the same on every instance unless `only` says which ones have it (the others have 0)."""
 
     value: float
-    only: str = ""
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Counter:
 EVERY_PROCESS = {
     "up": Gauge(1),
     "linkup_ready": Gauge(1),
+    "linkup_alive": Gauge(1),
     "process_start_time_seconds": Gauge(LONG_AGO),
     "process_open_fds": Gauge(300),
     "process_max_fds": Gauge(20_000),
@@ -74,6 +76,9 @@ OF_ROLE = {
         "linkup_gateway_connections": Gauge(500),
         "linkup_gateway_accept_errors_total": Counter(),
         'linkup_batcher_refused_total{batcher="gateway_send"}': Counter(),
+        'linkup_gateway_proxied_total{outcome="answered"}': Counter(5),
+        'linkup_gateway_proxied_total{outcome="unreachable"}': Counter(),
+        'linkup_gateway_proxied_total{outcome="late"}': Counter(),
         'linkup_gateway_gaps_total{reason="numbers"}': Counter(),
         "linkup_gateway_send_waiting_bytes": Gauge(10_000),
         "linkup_gateway_send_waiting_limit_bytes": Gauge(67_108_864),
@@ -91,10 +96,12 @@ OF_ROLE = {
     | MONGODB
     | BUS
     | {
-        "linkup_streamer_active": Gauge(1, only="s1"),
+        "linkup_streamer_active": Gauge(1, only=("s1", "l1")),
         "linkup_streamer_lag_seconds": Gauge(0),
         "linkup_streamer_oplog_headroom_seconds": Gauge(86_400),
         "linkup_streamer_history_losses_total": Counter(),
+        "linkup_streamer_skipped_total": Counter(),
+        "linkup_streamer_resume_age_seconds": Gauge(1, only=("s1", "l1")),
     },
     "probe": EVERY_PROCESS
     | {
@@ -106,6 +113,9 @@ OF_ROLE = {
         'linkup_probe_exchanges_total{result="probe_error"}': Counter(),
     },
 }
+# The launcher is the three parts in one process.
+OF_ROLE["all"] = OF_ROLE["gateway"] | OF_ROLE["api"] | OF_ROLE["streamer"]
+LAUNCHER: Roles = {"all": ("l1",), "probe": ("p1",)}
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,11 @@ def down(start: float, end: float, *instances: str) -> list[Change]:
     return [Change(start, end, gone), Change(end, 1e9, back)]
 
 
+def withdrawn(start: float, end: float, *instances: str) -> Change:
+    """Service discovery does not name these processes any more: not even `up` is left of them."""
+    return Change(start, end, {key: GONE for instance in instances for key in (f"up@{instance}", f"@{instance}")})
+
+
 @dataclass(frozen=True)
 class Case:
     """`expect` maps a minute to the alerts that fire then, each as `Name label=value …`, and there must be no other."""
@@ -155,6 +170,7 @@ class Case:
     # The alerts of which this is the case in which they ought not to fire, though it comes near.
     spares: list[str] = field(default_factory=list)
     step: float = 0.5
+    roles: Roles = field(default_factory=lambda: ROLES)
 
     @property
     def minutes(self) -> float:
@@ -163,7 +179,7 @@ class Case:
     def series(self) -> list[dict]:
         return [
             {"series": full_name(name, role, instance), "values": self.values(name, kind, role, instance)}
-            for role, instances in ROLES.items()
+            for role, instances in self.roles.items()
             for instance in instances
             for name, kind in OF_ROLE[role].items()
         ]
@@ -201,7 +217,7 @@ class Case:
                     return value
         if isinstance(kind, Counter):
             return kind.rate
-        return kind.value if kind.only in ("", instance) else 0
+        return kind.value if not kind.only or instance in kind.only else 0
 
 
 def ramp(first: float, step: float, count: int) -> str:

@@ -2,7 +2,7 @@
 
 from causes import HOLD
 from durations import TimeScale
-from objectives import POST_MESSAGE
+from objectives import BURNS, OBJECTIVES, POST_MESSAGE, Burn, Objective
 from rule import Alert
 
 
@@ -45,8 +45,11 @@ def connections_refused(scale: TimeScale) -> Alert:
 
 def absences(scale: TimeScale) -> list[Alert]:
     common = {"severity": "ticket", "layer": "symptom", "dashboard": "linkup-overview", "pending": "10m"}
-    exchanges = f"sum(rate(linkup_probe_exchanges_total[{scale('5m')}]))"
     blind = "Whether people can chat is measured in one way less: no alert on it can fire."
+
+    def exchanges(matcher: str = "") -> str:
+        return f"sum by (job, instance, role) (rate(linkup_probe_exchanges_total{matcher}[{scale('5m')}]))"
+
     return [
         Alert(
             name="LinkUpDeliveriesUnmeasured",
@@ -65,23 +68,30 @@ def absences(scale: TimeScale) -> list[Alert]:
         ),
         Alert(
             name="LinkUpProbeSilent",
-            expr=f"absent(count(linkup_probe_exchanges_total))\nor {exchanges} == 0",
-            summary="No probe is running",
-            description=f"No probe has tried anything for ten minutes. {blind}",
+            expr=f"absent(count(linkup_probe_exchanges_total))\nor {exchanges()} == 0",
+            summary="A probe tries nothing, or there is none",
+            description="A probe has tried nothing for ten minutes: its place, the instance, is not watched any more."
+            f" Without an instance there is no probe at all. {blind}",
             **common,
         ),
         Alert(
             name="LinkUpProbeBroken",
-            expr=f'sum(rate(linkup_probe_exchanges_total{{result="probe_error"}}[{scale("5m")}]))\n> 0.5 * {exchanges}',
-            summary="The probe has a fault of its own",
-            description=f"Most of what the probe tries fails for reasons that are not the server's. {blind}",
+            expr=exchanges('{result="probe_error"}') + f"\n> 0.5 * {exchanges()}",
+            summary="A probe has a fault of its own",
+            description="Most of what {{ $labels.instance }} tries fails for reasons that are not the server's: this"
+            " place is not watched any more.",
             **common,
         ),
     ]
 
 
 def aftermath(scale: TimeScale) -> list[Alert]:
-    """They reach nobody: they inhibit what still sees an outage in its window after that is over."""
+    """They reach nobody: they inhibit what is explained, though it is not by what fires at that moment."""
+    return [*recent_outage(scale), *overload_explains_burn(scale)]
+
+
+def recent_outage(scale: TimeScale) -> list[Alert]:
+    """They inhibit what still sees an outage in its window after that is over."""
     explained = [
         ("conditions", "5m", "cause"),
         ("burns", "5m", "cause|condition|symptom"),
@@ -100,8 +110,40 @@ def aftermath(scale: TimeScale) -> list[Alert]:
             labels={"reach": reach, "window": window},
             dashboard="linkup-overview",
             summary="There was an outage in the last {{ $labels.window }}",
-            description="Nobody is notified of this. It keeps alerts whose window still holds the outage from telling"
-            " of it again.",
+            description="Nobody is notified of this. It inhibits alerts whose window still holds the outage.",
         )
         for reach, window, layers in explained
     ]
+
+
+def overload_explains_burn(scale: TimeScale) -> list[Alert]:
+    """They inhibit a burn rate that would be none without the gateways that are or were overloaded.
+
+    What the probe tries is not counted by gateway: that one is overloaded has to do.
+    """
+    pages = [burn for burn in BURNS if burn.severity == "page"]
+    return [
+        Alert(
+            name="LinkUpOverloadExplainsBurn",
+            severity="none",
+            layer="aftermath",
+            expr=explained(scale, objective, burn),
+            labels={"slo": objective.slo, "window": burn.short},
+            dashboard="linkup-gateway",
+            summary="Only overloaded gateways use up the budget of {{ $labels.slo }}",
+            description="Nobody is notified of this. It inhibits the burn rate, which would be none without them.",
+        )
+        for objective in OBJECTIVES
+        for burn in pages
+    ]
+
+
+def explained(scale: TimeScale, objective: Objective, burn: Burn) -> str:
+    window = scale(burn.short)
+    firing = 'ALERTS{alertname="LinkUpGatewayOverloaded",alertstate="firing"}'
+    overloaded = f"count by (job, instance) (count_over_time({firing}[{window}]))"
+    if not objective.by_instance:
+        return f"count({overloaded}) > 0"
+    others = f"{window}])\n  unless on (job, instance) {overloaded}\n"
+    bad, total = (expr.replace("RANGE])", others) for expr in (objective.bad, objective.total))
+    return f"count({overloaded}) > 0\nunless (\n{bad}\n) / (\n{total}\n) > {burn.factor} * {objective.budget}"

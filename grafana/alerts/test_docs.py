@@ -14,6 +14,7 @@ import generate
 from promtool import ALERTS
 
 RUNBOOK = (generate.GRAFANA / "RUNBOOK.md").read_text()
+README = (generate.GRAFANA / "README.md").read_text()
 METRICS = (generate.GRAFANA.parent / "docs" / "metrics.md").read_text()
 SECTIONS = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
 # Labels of targets, bounds of buckets, and patterns.
@@ -55,6 +56,22 @@ class Runbook(unittest.TestCase):
             file.write_text(yaml.safe_dump({"groups": [{"name": "runbook", "rules": rules}]}))
             result = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+
+class Settings(unittest.TestCase):
+    def test_every_option_of_the_generator_is_explained(self):
+        options = set(re.findall(r'"(--[a-z-]+)"', Path(generate.__file__).read_text()))
+        self.assertIn("--runbook-url", options)
+        # For end-to-end tests.
+        options.remove("--time-scale")
+        self.assertLessEqual(options, set(re.findall(r"--[a-z-]+", README)))
+
+    def test_the_launcher_is_one_target(self):
+        written = generate.files(generate.arguments(["--target", "all=127.0.0.1:5001"]))["prometheus.yml"]
+        self.assertEqual(
+            yaml.safe_load(written)["scrape_configs"][0]["static_configs"],
+            [{"targets": ["127.0.0.1:5001"], "labels": {"role": "all"}}],
+        )
 
 
 class Contract(unittest.TestCase):

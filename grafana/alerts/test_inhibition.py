@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds that of everything that a fault fires one alert is told, by a real Alertmanager with the shipped configuration.
+"""Holds that of everything that a fault fires one alert reaches somebody, through a real Alertmanager with the shipped
+configuration.
 
 Each fault is played from minute to minute, its aftermath included.
 """
@@ -32,47 +33,47 @@ def play(fault: Fault, observed: dict[float, list[str]]) -> set[tuple[str, str]]
             alertmanager.post(now, [labels for labels in before if labels not in now])
             alertmanager.settle()
             before = now
-        return alertmanager.told()
+        return alertmanager.notified()
 
 
 class Faults(unittest.TestCase):
     maxDiff = None
 
-    def test_of_each_fault_one_alert_is_told(self):
+    def test_of_each_fault_one_alert_reaches_somebody(self):
         observed = firing()
         with ThreadPoolExecutor(4) as workers:
-            told = list(workers.map(lambda fault: play(fault, observed[fault.name]), FAULTS))
+            notified = list(workers.map(lambda fault: play(fault, observed[fault.name]), FAULTS))
         self.assertEqual(
-            {fault.name: each for fault, each in zip(FAULTS, told, strict=True)},
-            {fault.name: {fault.told} if fault.told else set() for fault in FAULTS},
+            {fault.name: each for fault, each in zip(FAULTS, notified, strict=True)},
+            {fault.name: {fault.notification} if fault.notification else set() for fault in FAULTS},
         )
 
-    def test_what_has_no_cause_is_told(self):
+    def test_what_has_no_cause_reaches_somebody(self):
         # Without this, a configuration that inhibits everything would pass.
         alone = [alert for alert in ALERTS if alert.severity in ("page", "ticket")]
         with ThreadPoolExecutor(4) as workers:
-            told = list(workers.map(told_of, alone))
-        self.assertEqual(told, [{(alert.severity, alert.name)} for alert in alone])
+            notified = list(workers.map(notified_of, alone))
+        self.assertEqual(notified, [{(alert.severity, alert.name)} for alert in alone])
 
-    def test_a_page_and_a_ticket_of_other_things_are_both_told(self):
+    def test_a_page_and_a_ticket_of_other_things_both_reach_somebody(self):
         both = ["LinkUpTargetDown instance=a1 role=api", "LinkUpStreamerAway role=streamer"]
         with Alertmanager() as alertmanager:
             alertmanager.post([expected(each)[1] for each in both])
             alertmanager.settle()
-            self.assertEqual(alertmanager.told(), {("ticket", "LinkUpTargetDown"), ("page", "LinkUpStreamerAway")})
+            self.assertEqual(alertmanager.notified(), {("ticket", "LinkUpTargetDown"), ("page", "LinkUpStreamerAway")})
 
     def test_what_has_no_known_severity_is_a_ticket(self):
         with Alertmanager() as alertmanager:
             alertmanager.post([{"alertname": "Other"}])
             alertmanager.settle()
-            self.assertEqual(alertmanager.told(), {("ticket", "Other")})
+            self.assertEqual(alertmanager.notified(), {("ticket", "Other")})
 
 
-def told_of(alert: Alert) -> set[tuple[str, str]]:
+def notified_of(alert: Alert) -> set[tuple[str, str]]:
     with Alertmanager() as alertmanager:
         alertmanager.post([{"alertname": alert.name, **alert.static_labels()}])
         alertmanager.settle()
-        return alertmanager.told()
+        return alertmanager.notified()
 
 
 class Configuration(unittest.TestCase):
@@ -96,8 +97,31 @@ class Configuration(unittest.TestCase):
             if target.severity == "page":
                 self.assertIn(source.severity, ("page", "none"), f"{source.name} inhibits {target.name}")
 
+    def test_one_process_and_one_event_do_not_hide_what_is_wrong_with_the_whole(self):
+        whole = {
+            "LinkUpProbeFailing",
+            "LinkUpConnectionsRefused",
+            "LinkUpNoApiReady",
+            "LinkUpNoGatewayReady",
+            "LinkUpStreamerNoLeader",
+            "LinkUpMongoDBSlow",
+            "LinkUpReconnectStorm",
+            *(alert.name for alert in ALERTS if alert.layer in ("cause", "burn") and alert.severity == "page"),
+        }
+        self.assertEqual(inhibited_by("LinkUpGatewayOverloaded") & (whole | {"LinkUpStreamLag"}), set())
+        self.assertEqual(inhibited_by("LinkUpProcessStuck") & (whole | {"LinkUpStreamLag"}), set())
+        # Lateness is what a streamer that is behind makes.
+        self.assertEqual(inhibited_by("LinkUpOplogRunningOut") & whole, {"LinkUpDeliverySlowBurn"})
+        self.assertNotIn("LinkUpProbeFailing", inhibited_by("LinkUpHistoryLost"))
+
+    def test_what_is_about_one_process_inhibits_only_what_is_about_the_same(self):
+        for rule in CONFIG["inhibit_rules"]:
+            sources = {alert.name for alert in ALERTS if fits(alert, rule["source_matchers"])}
+            if sources & {"LinkUpGatewayOverloaded", "LinkUpProcessStuck"}:
+                self.assertIn("instance", rule.get("equal", []), rule)
+
     def test_no_alerts_inhibit_each_other_even_by_way_of_others(self):
-        # Of a circle nobody would be told.
+        # Of a circle nobody would be notified.
         targets: dict[str, set[str]] = {}
         for source, target in inhibitions():
             targets.setdefault(identity(source), set()).add(identity(target))
@@ -113,7 +137,7 @@ class Configuration(unittest.TestCase):
         for name in targets:
             visit(name, ())
 
-    def test_nothing_that_recovers_is_told_before_its_cause_has_ended(self):
+    def test_nobody_is_notified_of_what_recovers_before_its_cause_has_ended(self):
         # Alertmanager inhibits only while the cause fires.
         for alert in ALERTS:
             if alert.severity == "page" and alert.layer == "cause":
@@ -146,6 +170,10 @@ def inhibitions() -> list[tuple[Alert, Alert]]:
         for target in ALERTS
         if fits(target, rule["target_matchers"]) and agree(source, target, rule.get("equal", []))
     ]
+
+
+def inhibited_by(name: str) -> set[str]:
+    return {target.name for source, target in inhibitions() if source.name == name}
 
 
 def agree(source: Alert, target: Alert, equal: list[str]) -> bool:
