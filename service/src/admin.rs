@@ -21,8 +21,9 @@ use crate::metrics::{runtime, text};
 use crate::monitoring::Monitoring;
 use crate::shutdown::Shutdown;
 
-/// A scraper or probe that needs longer than this for its request is not one.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may wait for its next request. Longer than the usual intervals of scrapes, up to a minute: a
+/// scraper that keeps its connection sees a process that has no file descriptor left for a new one.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(75);
 /// After a failed accept (no file descriptors left) the next attempt waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
