@@ -45,7 +45,8 @@ def linkup(path: str) -> Path:
     """A program that was built beforehand."""
     found = Path(path).resolve()
     if not os.access(found, os.X_OK):
-        raise DrillError(f"{path} is no program: build it first, with `cargo build --release`, or name another one")
+        build = "cargo build --release -p linkup -p linkup-loadtest"
+        raise DrillError(f"{path} is no program: build it first, with `{build}`, or name another one")
     return found
 
 

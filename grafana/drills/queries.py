@@ -95,8 +95,7 @@ def ask_all(monitoring: Monitoring, boards: list[dict], asked: list[PanelQuery])
 
 
 def firing(monitoring: Monitoring) -> set[str]:
-    """The alerts that fire now, but for those that nobody is told of. That all people leave in one moment, between the two
-    rounds, is a storm to the scaled rules; whether anything fires that should not is for the faults to say."""
+    """The alerts that fire now, but for those that nobody is told of."""
     labels = [alert["labels"] for alert in monitoring.alerts() if alert["state"] == "firing"]
     return {of["alertname"] for of in labels if of["severity"] != "none"}
 

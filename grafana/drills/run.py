@@ -5,8 +5,10 @@
     run.py faults [NAME …]    faults, the alerts that they cause, and who is told of them; prints a table in Markdown
     run.py list               the names of the faults
 
-Needs mongod (or what LinkUp's launcher has fetched), nats-server, prometheus, promtool and alertmanager, and
-LinkUp built with `cargo build --release`. Everything listens on the loopback interface and ends with this program.
+Needs a Python that has PyYAML, such as target/grafana-venv/bin/python, which grafana/check.sh makes; mongod (or what
+LinkUp's launcher has fetched), nats-server, prometheus, promtool and alertmanager; and LinkUp and its load generator,
+built with `cargo build --release -p linkup -p linkup-loadtest`. Everything listens on the loopback interface and ends
+with this program.
 """
 
 import argparse

@@ -147,8 +147,8 @@ def commits() -> Row:
         ),
         time_panel(
             "Conflicts and retries",
-            "conflicts: two apis numbered the same conversation; a few after a gateway or api changed. retries: "
-            "MongoDB did not say whether a commit succeeded; a peak is an election.",
+            "conflicts: two api nodes numbered the same conversation; a few after a gateway or api node changed. "
+            "retries: MongoDB did not say whether a commit succeeded; a peak is an election.",
             rate("linkup_api_commit_conflicts_total").named("conflicts"),
             rate("linkup_api_commit_retries_total").named("retries"),
             unit="cps", limits=above(yellow=1, red=10), to="linkup-mongodb",
@@ -179,9 +179,9 @@ def limits_and_passwords() -> Row:
             unit="s", limits=above(yellow=0.5, red=2),
         ),
         time_panel(
-            "Gateways that fell silent",
-            "Gateways taken for dead, whose users were set offline. Not zero without a restart: a gateway cannot "
-            "reach the api.",
+            "Gateways expired",
+            "Gateways that fell silent and were taken for dead; their users were set offline. Not zero without a "
+            "restart: a gateway cannot reach the api.",
             rate("linkup_api_gateways_swept_total").named("gateways"),
             unit="cps", limits=above(red=0.01), to="linkup-gateway",
         ),
@@ -192,9 +192,9 @@ def limits_and_passwords() -> Row:
             unit="short",
         ),
         time_panel(
-            "Users who are something else than before",
-            "Changes of status that friends are told, by all gateways together.",
-            rate("linkup_api_status_transitions_total").named("transitions"),
+            "Status changes",
+            "Users whose status changed; friends are told. A user at several gateways counts once.",
+            rate("linkup_api_status_transitions_total").named("changes"),
             unit="cps",
         ),
         time_panel(

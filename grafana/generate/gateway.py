@@ -1,11 +1,10 @@
 """Gateway: connections, what clients ask for, and what reaches them."""
 
 from board import Row, board
+from gateway_instances import SENDS, by_instance
 from panels import AMOUNT, above, bar_panel, stat_panel, time_panel
 from processes import processes
 from queries import Query, fullness, gauge, quantile, rate, series, share
-
-SENDS = 'command="send"'
 
 
 def batchers(prefix: str, next_step: str) -> list:
@@ -284,7 +283,8 @@ def calls() -> Row:
         ),
         time_panel(
             "Attempts after the first",
-            "Not zero: an api died, was restarted, or did not answer in time. Steady: look at the API's processes.",
+            "Not zero: an api node died, was restarted, or did not answer in time. Steady: look at the API's "
+            "processes.",
             rate("linkup_gateway_api_retries_total", by="instance"),
             unit="cps", limits=above(yellow=0.1, red=5), to="linkup-api",
         ),
@@ -298,7 +298,7 @@ def calls() -> Row:
         ),
         time_panel(
             "Requests passed to the api",
-            "REST requests that come through the gateway. unreachable: no api; late: it did not answer in time.",
+            "REST requests that come through the gateway. unreachable: no api node; late: it did not answer in time.",
             rate("linkup_gateway_proxied_total", by="outcome"),
             unit="reqps", to="linkup-api",
         ),
@@ -391,5 +391,6 @@ def gateway() -> dict:
         queues(),
         calls(),
         recovery(),
+        by_instance(),
         processes("gateway"),
     )

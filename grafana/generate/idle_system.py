@@ -9,8 +9,11 @@ ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<type>counter|gauge|histogram) \| (
 INSTANCES = ("one:5001", "two:5001")
 SAMPLES = 60
 HEALTHY = {
-    **dict.fromkeys(("linkup_build_info", "linkup_health", "linkup_ready", "linkup_runtime_workers"), 1),
+    **dict.fromkeys(("linkup_build_info", "linkup_health", "linkup_ready", "linkup_alive"), 1),
+    "linkup_runtime_workers": 1,
     **dict.fromkeys(("linkup_probe_up", "linkup_bus_connected", "linkup_mongodb_up", "linkup_mongodb_has_primary"), 1),
+    # 0 is one that is not known.
+    "linkup_mongodb_oplog_window_seconds": 86400,
 }
 # Values of labels that a row of the table does not list itself.
 ELSEWHERE = {

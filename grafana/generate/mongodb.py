@@ -2,7 +2,7 @@
 
 from board import Row, board
 from panels import AMOUNT, TRUE, YES_NO, above, bar_panel, below, named_values, stat_panel, time_panel
-from queries import Query, all_hold, gauge, quantile, rate, series, share
+from queries import Query, any_holds, gauge, legend_of, quantile, rate, series, share, without
 
 # What MongoDB says of itself every process reports alike: the largest is the one to believe.
 SAYS = {"how": "max"}
@@ -10,27 +10,39 @@ SAYS = {"how": "max"}
 ANSWERED = 'command!="getMore"'
 
 
+def told(metric: str, by: str) -> Query:
+    """As processes tell that see a primary; if none does, that get answers; if none does, as they suppose."""
+    seeing = [f"{series(metric)} and on (job, instance) {series(f'linkup_mongodb_{sight}')} == 1"
+              for sight in ("has_primary", "up")]
+    return Query(" or ".join(f"max by ({by}) ({each})" for each in [*seeing, series(metric)]), legend_of(by))
+
+
 def key() -> Row:
     return Row("Does MongoDB take and give?", [
         stat_panel(
-            "Reached by every process",
-            "Whether MongoDB answered the last question of every process. NO: see Reached, by instance. None reaches "
-            "it: it is down, and nobody can do anything but read what they have.",
-            all_hold("linkup_mongodb_up"),
+            "Reached",
+            "Whether MongoDB answered the last question of some process. NO: it is down, and nobody can do anything "
+            "but read what they have. Cut off: processes that get no answer; see Reached, by instance, row Replica set "
+            "and oplog.",
+            any_holds("linkup_mongodb_up").named("reached"),
+            exceptions=without("linkup_mongodb_up").named("cut off"),
             unit="none", limits=TRUE, values=YES_NO, w=6,
         ),
         stat_panel(
             "Primary",
-            "Whether the replica set has a primary. NO for more than 15 s: the election does not succeed; is a "
-            "majority up?",
-            all_hold("linkup_mongodb_has_primary"),
+            "Whether some process sees a primary. NO for more than 15 s: the election does not succeed; is a majority "
+            "up? Beside it the processes that see none; while others do, they are cut off, or ask a member that is.",
+            any_holds("linkup_mongodb_has_primary").named("primary"),
+            exceptions=without("linkup_mongodb_has_primary").named("see none"),
             unit="none", limits=TRUE, values=YES_NO, w=6,
         ),
         stat_panel(
             "Majority margin",
-            "Voting members that are up beyond a majority. 0: none more may fail. Below 0: nothing is acknowledged, "
-            "and nobody can send. Start the members that are down.",
-            Query(f"min({series('linkup_mongodb_majority_margin')})"),
+            "Voting members that are up beyond a majority, as the process tells that sees most. 0: none more may fail. "
+            "Below 0: nothing is acknowledged, and nobody can send. Start the members that are down. Beside it the "
+            "processes that see no majority; while others do, they are cut off.",
+            gauge("linkup_mongodb_majority_margin", **SAYS).named("margin"),
+            exceptions=Query(f"sum({series('linkup_mongodb_majority_margin')} < bool 0)", "see none"),
             unit="none", limits=below(red=0), w=6,
         ),
         stat_panel(
@@ -82,8 +94,9 @@ def key() -> Row:
         ),
         time_panel(
             "Members",
-            "Members of the replica set by state. down: start it, or find out why it does not come up.",
-            gauge("linkup_mongodb_members", by="state", **SAYS),
+            "Members of the replica set by state, as the processes tell that see a primary. down: start it, or find "
+            "out why it does not come up.",
+            told("linkup_mongodb_members", by="state"),
             unit="none", stack=True,
         ),
     ])
@@ -148,8 +161,10 @@ def replica_set() -> Row:
         ),
         time_panel(
             "Majority margin",
-            "Voting members that are up beyond a majority; below 0 nothing is acknowledged.",
-            Query(f"min({series('linkup_mongodb_majority_margin')})", "margin"),
+            "Voting members that are up beyond a majority; below 0 nothing is acknowledged. Lowest below the margin: "
+            "the process that sees least is cut off.",
+            gauge("linkup_mongodb_majority_margin", **SAYS).named("margin"),
+            gauge("linkup_mongodb_majority_margin", how="min").named("lowest that a process sees"),
             unit="none", limits=below(red=0), low=None,
         ),
         time_panel(

@@ -4,7 +4,7 @@ from board import Row, board
 from panels import AMOUNT, TRUE, YES_NO, above, bar_panel, below, exactly, named_values
 from panels import stat_panel, table_panel, time_panel
 from processes import processes
-from queries import REST, WINDOW, Query, all_hold, fullness, gauge, quantile, rate, series, share
+from queries import REST, WINDOW, Query, any_holds, fullness, gauge, quantile, rate, series, share, without
 
 # Objectives: the name of the recorded share that is bad, what it is called, and how much of it may be bad.
 OBJECTIVES = [
@@ -25,17 +25,18 @@ def health() -> list:
     return [
         stat_panel(
             "Can two people chat?",
-            "Whether the last message that the probe sent through the public port reached its other user. NO means "
-            "that people cannot chat, or that the probe itself is at fault: the row Probe tells which, Health by "
-            "check which part.",
-            Query(f"min({series('linkup_probe_up')})"),
+            "Whether the last message that some probe sent through the public port reached its other user. NO: no "
+            "probe gets through, so people cannot chat, or all probes are at fault: the row Probe tells which, Health "
+            "by check which part. Failing probes beside a yes: a fault of theirs, or of the network on their way here.",
+            any_holds("linkup_probe_up").named("some probe"),
+            exceptions=without("linkup_probe_up").named("failing probes"),
             unit="none", limits=TRUE, values=YES_NO,
         ),
         stat_panel(
             "Since last probe delivery",
-            "The probe tries every 10 s. A minute without success is an outage for people; decades mean that no "
-            "message was ever delivered. Next: the row Probe.",
-            Query(f"time() - min({series('linkup_probe_last_success_timestamp_seconds')})"),
+            "A probe tries every 10 s; this is of the one that succeeded last. A minute without success is an outage "
+            "for people; decades mean that no message was ever delivered. Next: the row Probe.",
+            Query(f"time() - max({series('linkup_probe_last_success_timestamp_seconds')})"),
             unit="s", limits=above(yellow=30, red=60), decimals=0,
         ),
         stat_panel(
@@ -75,23 +76,29 @@ def health() -> list:
         ),
         stat_panel(
             "MongoDB writable",
-            "Every process reaches MongoDB, there is a primary, and a majority of the members is up. NO means that "
-            "nobody can send; what is stored is safe.",
-            Query(f"{all_hold('linkup_mongodb_up', 'linkup_mongodb_has_primary')}"
-                  f" * (min({series('linkup_mongodb_majority_margin')}) >= bool 0)"),
+            "MongoDB answers, there is a primary, and a majority of the members is up, as the processes tell that see "
+            "most. NO means that nobody can send; what is stored is safe. Cut off: processes that see no primary; "
+            "others do their work while there are any. Next: MongoDB, Primary, by instance.",
+            Query(f"{any_holds('linkup_mongodb_up', 'linkup_mongodb_has_primary')}"
+                  f" * (max({series('linkup_mongodb_majority_margin')}) >= bool 0)", "writable"),
+            exceptions=without("linkup_mongodb_up", "linkup_mongodb_has_primary").named("cut off"),
             unit="none", limits=TRUE, values=YES_NO, to="linkup-mongodb",
         ),
         stat_panel(
             "Bus connected",
-            "Every streamer and gateway has its connection to the bus. NO means that people of at least one gateway "
-            "get nothing new until it is back; then they catch up.",
-            all_hold("linkup_bus_connected"),
+            "Whether the bus is there for any streamer or gateway. NO: nobody gets anything new until it is back; "
+            "then they catch up. Cut off: processes without a connection; people of such a gateway get nothing new. "
+            "Next: Streamer and bus, Bus by instance.",
+            any_holds("linkup_bus_connected").named("connected"),
+            exceptions=without("linkup_bus_connected").named("cut off"),
             unit="none", limits=TRUE, values=YES_NO, to="linkup-streamer",
         ),
         stat_panel(
             "Processes not ready",
-            "Processes that answer /readyz with 503: they cannot do their job. Next: Health by check.",
-            Query(f"count({series('linkup_ready')}) - sum({series('linkup_ready')})"),
+            "Processes that answer /readyz with 503 cannot do their job: see Health by check. Those that answer "
+            "/livez with 503 hang and have to be restarted: see Alive, row Processes.",
+            without("linkup_ready").named("not ready"),
+            without("linkup_alive").named("not alive"),
             unit="none", limits=above(red=1),
         ),
         stat_panel(
@@ -155,9 +162,11 @@ def golden_signals() -> list:
         time_panel(
             "Errors",
             "Failures that are the server's fault, by part. The line that rose first is the cause, the others are its "
-            "consequences. Next: the dashboard of that part.",
+            "consequences. gateway without api: REST requests that a gateway answers itself, because no api node "
+            "could be reached or was in time. Next: the dashboard of that part.",
             rate("linkup_gateway_commands_total", where='result="failed"').named("commands failed"),
             rate("linkup_api_requests_total", where='status=~"500|503"').named("api 500 and 503"),
+            rate("linkup_gateway_proxied_total", where='outcome=~"unreachable|late"').named("gateway without api"),
             rate("linkup_mongodb_command_failures_total").named("MongoDB commands"),
             rate("linkup_gateway_closes_total", where='reason="slow_consumer"').named("slow consumers closed"),
             rate("linkup_bus_failures_total").named("bus"),

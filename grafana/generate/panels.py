@@ -48,6 +48,9 @@ def named_values(**texts: str) -> list:
 
 YES_NO = named_values(_1="yes", _0="NO")
 
+# Names of a panel's queries.
+LETTERS = "ABCDEFGHIJ"
+
 MISSING = "not reported"
 # Without this, a number that is missing has the colour of the lowest numbers, which is green or red.
 GREY_IF_MISSING = model.SpecialValueMap(
@@ -67,8 +70,12 @@ def dashboard_url(uid: str) -> str:
     return f"/d/{uid}?${{__url_time_range}}&${{__all_variables}}"
 
 
-def stat_panel(title: str, about: str, *queries: Query, unit: str, limits: list, w: int = 4, h: int = 3, **more):
-    """One number for each query, coloured as a whole where a threshold says that it is bad."""
+def stat_panel(title: str, about: str, *queries: Query, unit: str, limits: list, w: int = 4, h: int = 3,
+               exceptions: Query | None = None, **more):
+    """One number for each query, coloured as a whole where a threshold says that it is bad.
+
+    `exceptions` is shown beside them: how many processes see it otherwise, yellow from the first on.
+    """
     neutral = limits == AMOUNT
     panel = (
         stat.Panel()
@@ -78,10 +85,25 @@ def stat_panel(title: str, about: str, *queries: Query, unit: str, limits: list,
         .reduce_options(last_value())
         .orientation(options.VizOrientation.AUTO)
     )
+    words = more.pop("values", [])
+    if exceptions:
+        # An override adds to the words for all queries, so those for the first alone have to be in one.
+        if words:
+            override(panel, LETTERS[0], mappings=[*words, GREY_IF_MISSING])
+            words = []
+        queries = (*queries, exceptions)
+        override(panel, LETTERS[len(queries) - 1], thresholds=thresholds([(None, "green"), (1, "yellow")]).build())
     if len(queries) > 1:
         panel.text(common.VizTextDisplayOptions().title_size(14).value_size(28))
-    more["values"] = [*more.get("values", []), GREY_IF_MISSING]
+    more["values"] = [*words, GREY_IF_MISSING]
     return finish(panel, title, about, queries, unit, limits, w, h, instant=True, **more)
+
+
+def override(panel, letter: str, **values):
+    """Sets options for the query of this name alone."""
+    panel.override_by_query(
+        letter, [model.DynamicConfigValue(id_val=option, value=value) for option, value in values.items()]
+    )
 
 
 def bar_panel(title: str, about: str, *queries: Query, unit: str, limits: list, w: int = 8, h: int = 8, **more):
@@ -145,6 +167,11 @@ def time_panel(title: str, about: str, *queries: Query, unit: str, limits: list 
     return finish(panel, title, about, queries, unit, limits, w, h, **more)
 
 
+def thresholds(limits: list):
+    steps = [model.Threshold(value=value, color=color) for value, color in limits]
+    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps)
+
+
 def last_value():
     return common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields("")
 
@@ -153,11 +180,7 @@ def finish(panel, title, about, queries, unit, limits, w, h, *, instant=False, t
            values=None, decimals=None, to=None):
     """What panels of all types have. `to` is the dashboard that a click leads to."""
     panel.title(title).description(about).datasource(DATASOURCE).unit(unit).span(w).height(h)
-    panel.thresholds(
-        dashboard.ThresholdsConfig()
-        .mode(model.ThresholdsMode.ABSOLUTE)
-        .steps([model.Threshold(value=value, color=color) for value, color in limits])
-    )
+    panel.thresholds(thresholds(limits))
     if values:
         panel.mappings(values)
     if decimals is not None:
@@ -171,7 +194,7 @@ def finish(panel, title, about, queries, unit, limits, w, h, *, instant=False, t
         panel.links([link]).data_links([link])
     # A number that is shown as "now" must be of now: the last value of a range would outlive the process it came from.
     panel.no_value(MISSING)
-    for letter, query in zip("ABCDEFGHIJ", queries, strict=False):
+    for letter, query in zip(LETTERS, queries, strict=False):
         target = prometheus.Dataquery().expr(query.expr).ref_id(letter).datasource(DATASOURCE)
         target = target.instant() if instant else target.range()
         target.legend_format(query.legend or title)

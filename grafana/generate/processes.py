@@ -1,7 +1,7 @@
 """Panels about the processes themselves, for every dashboard that has some."""
 
 from board import Row
-from panels import above, time_panel
+from panels import above, below, time_panel
 from queries import Query, per_second, quantile, series
 
 
@@ -85,6 +85,15 @@ def everything_else() -> list:
             "checks.",
             each("linkup_ready"),
             unit="none",
+            high=1,
+        ),
+        time_panel(
+            "Alive",
+            "1 while a process answers /livez with 200. At 0 it hangs and does not recover by itself: read its log, "
+            "and restart it.",
+            each("linkup_alive"),
+            unit="none",
+            limits=below(red=1),
             high=1,
         ),
         time_panel(

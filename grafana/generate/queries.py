@@ -74,6 +74,11 @@ def fullness(used: str, limit: str, legend: str = "") -> Query:
     return Query(f"max({series(used)} / clamp_min({series(limit)}, 1))", legend)
 
 
-def all_hold(*gauges: str) -> Query:
-    """1 while each of these gauges is 1 on every instance."""
-    return Query(" * ".join(f"min({series(name)})" for name in gauges))
+def any_holds(*gauges: str) -> Query:
+    """1 while each of these gauges is 1 on some instance, as the alerts have it: one that is cut off sees less."""
+    return Query(" * ".join(f"max({series(name)})" for name in gauges))
+
+
+def without(*gauges: str) -> Query:
+    """On how many instances one of these gauges is 0."""
+    return Query(f"sum({' * '.join(series(name) for name in gauges)} == bool 0)")

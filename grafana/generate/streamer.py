@@ -3,11 +3,7 @@
 from board import Row, board
 from panels import AMOUNT, TRUE, YES_NO, above, bar_panel, below, exactly, stat_panel, time_panel
 from processes import processes
-from queries import Query, all_hold, gauge, quantile, rate, share
-
-LAG = gauge("linkup_streamer_lag_seconds", by="instance")
-HEADROOM = gauge("linkup_streamer_oplog_headroom_seconds", by="instance")
-LEADERS = gauge("linkup_streamer_active", by="instance")
+from queries import Query, any_holds, gauge, quantile, rate, share, without
 
 
 def key() -> Row:
@@ -30,21 +26,25 @@ def key() -> Row:
             "Lag, share of the oplog",
             "How much of the time that MongoDB's oplog covers the leader is behind. At 1 MongoDB drops what it has not "
             "read, and all clients have to read their conversations anew. Climbing: enlarge the oplog now, then find "
-            "out why it lags. Oplog headroom has the same as time.",
-            share(f"max({LAG} and on (instance) {LEADERS} == 1)",
-                  f"max({LAG} + {HEADROOM} and on (instance) {LEADERS} == 1)"),
+            "out why it lags. Oplog headroom has the same as time. Not reported: MongoDB does not tell how much that "
+            "is; LinkUp's user needs the role clusterMonitor.",
+            # A window of 0 is one that is not known.
+            Query(f"{gauge('linkup_streamer_lag_seconds', how='max')}"
+                  f" / ({gauge('linkup_mongodb_oplog_window_seconds', how='max')} > 0)"),
             unit="percentunit", limits=above(yellow=0.25, red=0.5), w=6, decimals=1, to="linkup-mongodb",
         ),
         stat_panel(
             "Changes not published yet",
             "Changes that were read and wait for the bus. Growing: the bus is slower than people write.",
-            gauge("linkup_streamer_pending_changes"),
+            gauge("linkup_streamer_pending_changes", how="max"),
             unit="short", limits=above(yellow=1000, red=10000), w=6,
         ),
         stat_panel(
             "Bus connected",
-            "Every streamer and gateway has its connection to the bus. NO: see Bus by instance for whose is down.",
-            all_hold("linkup_bus_connected"),
+            "Whether the bus is there for any streamer or gateway. NO: nobody gets anything new. Cut off: processes "
+            "without a connection; Bus by instance tells which.",
+            any_holds("linkup_bus_connected").named("connected"),
+            exceptions=without("linkup_bus_connected").named("cut off"),
             unit="none", limits=TRUE, values=YES_NO, w=6,
         ),
         stat_panel(
@@ -131,7 +131,8 @@ def lease() -> Row:
         time_panel(
             "Oplog headroom",
             "Oplog window minus lag. At 0 history is lost and all clients read anew. In a young replica set it is "
-            "short and climbs.",
+            "short and climbs. No line: MongoDB does not tell the window; LinkUp's user needs the role "
+            "clusterMonitor.",
             gauge("linkup_streamer_oplog_headroom_seconds", by="instance", how="max"),
             unit="s", limits=below(red=600, yellow=3600), to="linkup-mongodb",
         ),

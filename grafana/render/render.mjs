@@ -10,7 +10,7 @@ import { serve } from './src/server.js';
 import { parseRange } from './src/time.js';
 
 const DASHBOARDS = fileURLToPath(new URL('../dashboards', import.meta.url));
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
 const TIMEOUT = 60_000;
 
 try {
