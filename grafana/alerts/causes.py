@@ -9,6 +9,8 @@ from rule import Alert
 JOB = 'job="linkup"'
 # So long a cause goes on after its end, so that what it made fire has stopped before.
 HOLD = "5m"
+# Shorter: after an outage of all members there is no primary yet when the first of them answers, and that is no news.
+HOLD_OF_ELECTIONS = "2m"
 
 # The launcher runs the three parts in one process.
 GATEWAY = 'role=~"gateway|all"'
@@ -93,7 +95,7 @@ def mongodb() -> list[Alert]:
             severity="page",
             expr="max(linkup_mongodb_majority_margin) < 0",
             pending="1m",
-            hold=HOLD,
+            hold=HOLD_OF_ELECTIONS,
             summary="MongoDB has no majority",
             description="{{ $value }} voting members beyond a majority are up. Nothing is acknowledged. " + stored,
             **common,
@@ -103,7 +105,7 @@ def mongodb() -> list[Alert]:
             severity="page",
             expr="max(linkup_mongodb_has_primary) == 0",
             pending="1m",
-            hold=HOLD,
+            hold=HOLD_OF_ELECTIONS,
             summary="MongoDB has no primary",
             description="Members answer, but for a minute none of them is primary; an election takes seconds. "
             + stored,

@@ -19,17 +19,22 @@ use mongodb::error::ErrorKind;
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use service::metrics::Registry;
 use service::shutdown::Shutdown;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Store;
 use gauges::Gauges;
 use members::{Members, Roster};
 use server::{Operations, Server};
 
-/// How often MongoDB is asked.
+/// How often MongoDB is asked how it is.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is seen whether any member answers, and MongoDB asked how it is while something is wrong: what ends is
+/// to be seen soon, and the alert on MongoDB to fire before those on everything that cannot do its job without it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long an answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// The same where it is only whether anybody answers.
+const UP_TIMEOUT: Duration = Duration::from_secs(1);
 /// MongoDB's code for what a user may not do.
 const UNAUTHORIZED: i32 = 13;
 
@@ -80,25 +85,35 @@ impl Status {
         }
     }
 
-    /// Asks once, and shows what was answered.
-    async fn look(&self, store: &Store, memory: &mut Memory) {
+    /// Asks once, and shows what was answered. Returns whether all is well: there is a primary, and a majority.
+    async fn look(&self, store: &Store, memory: &mut Memory) -> bool {
         // Of a primary that has just died, or that hangs, the others know.
         let mut answers = self.ask_all(store, ReadPreference::PrimaryPreferred { options: None }).await;
         if answers.iter().all(|answer| matches!(answer, Answer::Silence)) {
             answers = self.ask_all(store, ReadPreference::Secondary { options: None }).await;
         }
         let gauges = &self.inner.gauges;
-        gauges.show_up(!answers.iter().all(|answer| matches!(answer, Answer::Silence)));
         let [server, members, config] = answers;
         if let Answer::Told(config) = config {
             memory.roster = Roster::read(&config);
         }
-        match members {
-            Answer::Told(status) => gauges.show_members(&Members::read(&status, &memory.roster)),
+        let is_well = match members {
+            Answer::Told(status) => {
+                let members = Members::read(&status, &memory.roster);
+                gauges.show_members(&members);
+                members.primary > 0 && members.margin >= 0
+            }
             // This much everybody is told.
-            Answer::Refused => gauges.show_primary(self.knows_primary(store).await),
-            Answer::Silence => gauges.show_members(&Members::silent(&memory.roster)),
-        }
+            Answer::Refused => {
+                let has_primary = self.knows_primary(store).await;
+                gauges.show_primary(has_primary);
+                has_primary
+            }
+            Answer::Silence => {
+                gauges.show_members(&Members::silent(&memory.roster));
+                false
+            }
+        };
         match server {
             Answer::Told(status) => {
                 let server = Server::read(&status);
@@ -109,11 +124,33 @@ impl Status {
                 gauges.show_server(&server);
             }
             Answer::Refused => {}
-            // The oplog is as long as it was: whoever asks how much time is left asks just now.
-            Answer::Silence => gauges.show_server(&Server {
-                oplog_window: self.oplog_window().map(|window| window.as_secs()),
-                ..Server::default()
-            }),
+            Answer::Silence => self.show_no_server(),
+        }
+        is_well
+    }
+
+    /// No server tells its load. The oplog is as long as it was: whoever asks how much time is left asks just now.
+    fn show_no_server(&self) {
+        let oplog_window = self.oplog_window().map(|window| window.as_secs());
+        self.inner.gauges.show_server(&Server { oplog_window, ..Server::default() });
+    }
+
+    /// Nobody answers.
+    fn show_silence(&self, memory: &Memory) {
+        self.show_no_server();
+        self.inner.gauges.show_members(&Members::silent(&memory.roster));
+        self.inner.gauges.show_up(false);
+    }
+
+    /// Whether any member answers, whatever it says.
+    async fn is_up(store: &Store) -> bool {
+        let whom = SelectionCriteria::ReadPreference(ReadPreference::Nearest { options: None });
+        let admin = store.client().database("admin");
+        let asked = admin.run_command(doc! {"ping": 1}).selection_criteria(whom);
+        match timeout(UP_TIMEOUT, asked.into_future()).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => matches!(error.kind.as_ref(), ErrorKind::Command(_)),
+            Err(_) => false,
         }
     }
 
@@ -160,9 +197,18 @@ impl Status {
 pub async fn watch(store: &Store, status: &Status, shutdown: &Shutdown) {
     let mut memory = Memory::default();
     let watching = async {
+        let (mut is_well, mut looked) = (false, Instant::now());
         loop {
-            status.look(store, &mut memory).await;
-            sleep(INTERVAL).await;
+            if !Status::is_up(store).await {
+                status.show_silence(&memory);
+                is_well = false;
+            } else if !is_well || looked.elapsed() >= INTERVAL {
+                is_well = status.look(store, &mut memory).await;
+                // Not before: a member that answers does not make those of before true.
+                status.inner.gauges.show_up(true);
+                looked = Instant::now();
+            }
+            sleep(LOOK_INTERVAL).await;
         }
     };
     tokio::select! {
