@@ -9,15 +9,17 @@ use tokio::time::{sleep, timeout};
 
 use crate::Error;
 use crate::cli::ChatOptions;
-use crate::connect::connect_all;
+use crate::connect::{connect_all, leave};
 use crate::connection::{Link, Target};
-use crate::ledger::Tally;
+use crate::interrupt::Interrupt;
+use crate::ledger::{Tally, verdict};
 use crate::pacer::Pacer;
 use crate::people;
 use crate::process::{Observed, check_open_files};
 use crate::report::{Counters, Latencies, Percentiles, Progress, rounded};
 use crate::schedule::Schedule;
 use crate::seat::{self, Seat, Shared};
+use crate::service_level::ServiceLevel;
 
 /// How long to go on listening after everything has arrived, for what should not come any more.
 const LISTEN_FOR_DUPLICATES: Duration = Duration::from_millis(500);
@@ -67,6 +69,12 @@ pub struct ChatReport {
     /// How the first connection ended that the server closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_disconnect: Option<String>,
+    /// What was wrong, and what of `--slo` did not hold: the verdict's reasons, one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
+    /// Whether it was ended early. Then all this is of what was sent until then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// `ok`, or `failed: ` and why.
     pub verdict: String,
 }
@@ -77,6 +85,18 @@ impl ChatReport {
     pub fn passed(&self) -> bool {
         self.verdict == "ok"
     }
+
+    /// Says what was wrong, and what of the service level did not hold. `planned` is how many messages were to be sent.
+    fn judge(&mut self, slo: Option<&ServiceLevel>, planned: usize) {
+        let allows = slo.map_or((false, false), ServiceLevel::allows);
+        let mut faults = self.tally.faults(planned, allows);
+        faults.extend(slo.map(|slo| slo.broken_by(self)).unwrap_or_default());
+        if self.interrupted {
+            faults.insert(0, "interrupted".to_owned());
+        }
+        self.verdict = verdict(&faults);
+        self.broken = faults;
+    }
 }
 
 /// Runs the scenario.
@@ -85,10 +105,14 @@ impl ChatReport {
 ///
 /// When it cannot be run: options, seed file, limits, or a connection that cannot be opened. A run
 /// that went badly is no error but has a failed verdict.
-pub async fn run(options: &ChatOptions, progress: Progress) -> Result<ChatReport, Error> {
+pub async fn run(
+    options: &ChatOptions,
+    progress: Progress,
+    interrupt: &Interrupt,
+) -> Result<ChatReport, Error> {
     options.check()?;
     check_open_files(options.users)?;
-    let target = Target::resolve(&options.url).await?;
+    let target = Target::permitted(&options.url, options.i_own_this_target).await?;
     let shared = Shared::new(Schedule::new(options.rate, options.users, options.warmup, options.duration));
     let pairs = match &options.seed {
         Some(path) => people::load(path, options.users)?,
@@ -97,7 +121,12 @@ pub async fn run(options: &ChatOptions, progress: Progress) -> Result<ChatReport
     let seats = Seat::all(&pairs, &shared);
     // Dropped at the end, which ends the readers and closes the connections.
     let mut readers = JoinSet::new();
-    let (links, connects_per_second) = open(options, &target, &seats, &mut readers).await?;
+    let opened = tokio::select! {
+        opened = open(options, &target, &seats, &mut readers) => opened,
+        // Those that are open are closed by being dropped.
+        () = interrupt.raised() => return Err(Error::Interrupted),
+    };
+    let (links, connects_per_second) = opened?;
     progress.say(format_args!("{} connections open, {connects_per_second:.0} per second", links.len()));
 
     let late = Arc::new(Latencies::default());
@@ -106,21 +135,25 @@ pub async fn run(options: &ChatOptions, progress: Progress) -> Result<ChatReport
     let pacer = Pacer {
         schedule: shared.schedule,
         seats: seats.clone(),
-        links,
+        links: links.clone(),
         protocol: options.protocol,
         run: shared.run,
         content_bytes: options.content_bytes,
         epoch: shared.epoch,
     };
-    send(pacer, start, &shared, &late, progress).await?;
+    send(pacer, start, &shared, &late, progress, interrupt).await?;
     let sending = start.elapsed().as_secs_f64();
     let harness_cores = cpu
         .zip(Observed::myself().cpu_seconds().ok())
         .map_or(0.0, |(before, after)| (after - before) / sending);
     settle(&seats, options.settle, progress).await;
 
+    // Before anybody leaves: those are no disconnects.
     let tally = seat::tally(&seats);
-    let report = ChatReport {
+    let (failure, disconnect) = (shared.first_failure.get(), shared.first_disconnect.get());
+    leave(&links, options.protocol, &mut readers).await;
+    let interrupted = interrupt.is_raised();
+    let mut report = ChatReport {
         scenario: "chat",
         protocol: options.protocol.as_str(),
         users: options.users,
@@ -136,10 +169,13 @@ pub async fn run(options: &ChatOptions, progress: Progress) -> Result<ChatReport
         late_schedule_ms: late.percentiles(),
         connects_per_second: rounded(connects_per_second, 1),
         harness_cores: rounded(harness_cores, 2),
-        first_failure: shared.first_failure.get(),
-        first_disconnect: shared.first_disconnect.get(),
-        verdict: tally.verdict(shared.schedule.total()),
+        first_failure: failure,
+        first_disconnect: disconnect,
+        broken: Vec::new(),
+        interrupted,
+        verdict: String::new(),
     };
+    report.judge(options.slo.as_ref(), shared.schedule.total());
     summarise(&report, progress);
     Ok(report)
 }
@@ -169,10 +205,11 @@ async fn send(
     shared: &Arc<Shared>,
     late: &Arc<Latencies>,
     progress: Progress,
+    interrupt: &Interrupt,
 ) -> Result<(), Error> {
     let mut sending = tokio::task::spawn_blocking({
-        let (shared, late) = (Arc::clone(shared), Arc::clone(late));
-        move || pacer.run(start, &shared.counters, &late)
+        let (shared, late, interrupt) = (Arc::clone(shared), Arc::clone(late), interrupt.clone());
+        move || pacer.run(start, &shared.counters, &late, &interrupt)
     });
     loop {
         match timeout(Progress::INTERVAL, &mut sending).await {
@@ -225,4 +262,34 @@ fn summarise(report: &ChatReport, progress: Progress) {
         ));
     }
     progress.say(format_args!("{:.1} messages/s; {}", report.achieved_rate, report.verdict));
+}
+
+#[cfg(test)]
+impl ChatReport {
+    /// A run in which nothing was wrong.
+    pub(crate) fn example() -> Self {
+        let latency = Percentiles { p50: 1.0, p90: 2.0, p99: 3.0, p999: 4.0, max: 5.0 };
+        Self {
+            scenario: "chat",
+            protocol: "ws",
+            users: 2,
+            rate: 100.0,
+            achieved_rate: 100.0,
+            duration_s: 10.0,
+            warmup_s: 0.0,
+            content_bytes: 80,
+            tally: Tally { sent: 1_000, acked: 1_000, delivered: 1_000, ..Tally::default() },
+            measured: 1_000,
+            latency_ms: latency,
+            ack_ms: latency,
+            late_schedule_ms: latency,
+            connects_per_second: 100.0,
+            harness_cores: 0.1,
+            first_failure: None,
+            first_disconnect: None,
+            broken: Vec::new(),
+            interrupted: false,
+            verdict: "ok".to_owned(),
+        }
+    }
 }

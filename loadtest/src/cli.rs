@@ -8,6 +8,12 @@ use humantime::parse_duration;
 
 use crate::Error;
 use crate::dialect::Protocol;
+use crate::service_level::ServiceLevel;
+
+/// No run is longer: one that was forgotten ends by itself.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// No run has more people or connections.
+const MOST: usize = 10_000_000;
 
 /// Puts LinkUp under a fixed load and judges what came back. One line of JSON with the results goes to
 /// standard output, progress to standard error. Ends with 0 on a good verdict, 1 on a failed one, 2 if the
@@ -35,12 +41,32 @@ pub struct ChatOptions {
     /// The server's public address.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     pub url: String,
+    /// The server may be another machine: it is yours to put under load.
+    #[arg(long)]
+    pub i_own_this_target: bool,
     /// How many people, an even number.
     #[arg(long, default_value_t = 1_000)]
     pub users: usize,
-    /// Messages per second, over all people.
+    /// Messages per second, over all people; with --find-max the first that is tried.
     #[arg(long, default_value_t = 2_500.0)]
     pub rate: f64,
+    /// What has to hold beside that every message arrives once and in order: any of p50, p90, p99, p99.9 (from the
+    /// scheduled time to the arrival), errors and lost. [with --find-max: p99=250ms,errors=0.1%,lost=0]
+    #[arg(long, value_name = "NAME=LIMIT,…")]
+    pub slo: Option<ServiceLevel>,
+    /// Look for the highest rate that holds --slo: double it until one does not hold, halve the distance, confirm three
+    /// times. Every run takes --warmup and --duration.
+    #[arg(long)]
+    pub find_max: bool,
+    /// With --find-max: the highest rate that is tried.
+    #[arg(long, default_value_t = 100_000.0, requires = "find_max")]
+    pub max_rate: f64,
+    /// With --find-max: how close to the limit to end, as a share of the rate.
+    #[arg(long, default_value_t = 0.05, requires = "find_max")]
+    pub precision: f64,
+    /// With --find-max: how long the server rests between two runs.
+    #[arg(long, default_value = "2s", value_parser = parse_duration, requires = "find_max")]
+    pub rest: Duration,
     /// How long to measure.
     #[arg(long, default_value = "20s", value_parser = parse_duration)]
     pub duration: Duration,
@@ -74,6 +100,9 @@ pub struct IdleOptions {
     /// The server's public address.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     pub url: String,
+    /// The server may be another machine: it is yours to put under load.
+    #[arg(long)]
+    pub i_own_this_target: bool,
     /// How many connections.
     #[arg(long, default_value_t = 10_000)]
     pub connections: usize,
@@ -111,8 +140,20 @@ impl ChatOptions {
         if !(self.rate > 0.0 && self.rate <= 1e6) {
             return refuse("--rate must be more than 0 and at most 1000000");
         }
+        if self.users > MOST {
+            return refuse("--users must be at most 10000000");
+        }
         if self.duration.is_zero() {
             return refuse("--duration must not be 0");
+        }
+        if [self.duration, self.warmup, self.settle, self.rest].iter().any(|time| *time > LONGEST) {
+            return refuse("--duration, --warmup, --settle and --rest must be at most a day");
+        }
+        if !(self.max_rate >= 1.0 && self.max_rate <= 1e6) {
+            return refuse("--max-rate must be at least 1 and at most 1000000");
+        }
+        if !(self.precision >= 0.01 && self.precision <= 1.0) {
+            return refuse("--precision must be at least 0.01 and at most 1");
         }
         if self.content_bytes > protocol::body::MAX_CONTENT_CHARS {
             return refuse("--content-bytes must not exceed the longest message that the server takes, 4000");
@@ -130,6 +171,12 @@ impl IdleOptions {
     pub fn check(&self) -> Result<(), Error> {
         if self.connections == 0 {
             return Err(Error::Usage("--connections must not be 0".to_owned()));
+        }
+        if self.connections > MOST {
+            return Err(Error::Usage("--connections must be at most 10000000".to_owned()));
+        }
+        if self.hold > LONGEST {
+            return Err(Error::Usage("--hold must be at most a day".to_owned()));
         }
         Ok(())
     }
@@ -171,6 +218,13 @@ mod tests {
             "--duration 0s",
             "--content-bytes 5000",
             "--protocol x",
+            "--users 10000002",
+            "--duration 25h",
+            "--warmup 2days",
+            "--slo p98=1ms",
+            "--find-max --precision 0",
+            "--find-max --max-rate 0",
+            "--max-rate 5",
         ] {
             assert!(chat(arguments).is_err(), "{arguments}");
         }

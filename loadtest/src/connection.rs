@@ -89,6 +89,22 @@ impl Target {
         Ok(Self { authority: authority.as_str().into(), address })
     }
 
+    /// The same, and refuses a server that is not this machine unless it is `owned` by who runs this: a typing error
+    /// must not put somebody else's server under load.
+    ///
+    /// # Errors
+    ///
+    /// As [`Target::resolve`], and [`Error::NotOwned`].
+    pub async fn permitted(url: &str, owned: bool) -> Result<Self, Error> {
+        let target = Self::resolve(url).await?;
+        let address = target.address.ip().to_canonical();
+        if owned || address.is_loopback() || address.is_unspecified() {
+            Ok(target)
+        } else {
+            Err(Error::NotOwned { url: url.to_owned(), address })
+        }
+    }
+
     /// `http://host:port`, without a slash at the end.
     #[must_use]
     pub fn base(&self) -> String {
@@ -320,6 +336,19 @@ mod tests {
         let target = Target::resolve("http://127.0.0.1:5000/").await.unwrap();
         assert_eq!(target.base(), "http://127.0.0.1:5000");
         assert!(Target::resolve("http://[::1]:5000").await.unwrap().source(0).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_this_machine_has_to_be_ones_own() {
+        for url in ["http://192.0.2.1:5000", "http://[2001:db8::1]", "http://[::ffff:192.0.2.1]"] {
+            let refused = Target::permitted(url, false).await.unwrap_err();
+            assert!(matches!(refused, Error::NotOwned { .. }), "{refused}");
+            assert!(refused.to_string().contains("--i-own-this-target"), "{refused}");
+            assert!(Target::permitted(url, true).await.is_ok(), "{url}");
+        }
+        for url in ["http://127.0.0.1:5000", "http://127.8.7.6", "http://[::1]:5000", "http://0.0.0.0:1"] {
+            assert!(Target::permitted(url, false).await.is_ok(), "{url}");
+        }
     }
 
     #[tokio::test]

@@ -9,9 +9,11 @@ use tokio::time::sleep;
 
 use crate::Error;
 use crate::cli::IdleOptions;
-use crate::connect::connect_all;
+use crate::connect::{connect_all, leave};
 use crate::connection::{Connection, Target};
 use crate::dialect::Incoming;
+use crate::interrupt::Interrupt;
+use crate::ledger::verdict;
 use crate::people;
 use crate::process::{Observed, check_open_files};
 use crate::report::{Counters, FirstText, Progress, rounded};
@@ -74,10 +76,14 @@ impl IdleReport {
 /// # Errors
 ///
 /// When it cannot be run: options, seed file, limits, or a connection that cannot be opened.
-pub async fn run(options: &IdleOptions, progress: Progress) -> Result<IdleReport, Error> {
+pub async fn run(
+    options: &IdleOptions,
+    progress: Progress,
+    interrupt: &Interrupt,
+) -> Result<IdleReport, Error> {
     options.check()?;
     check_open_files(options.connections)?;
-    let target = Target::resolve(&options.url).await?;
+    let target = Target::permitted(&options.url, options.i_own_this_target).await?;
     let tokens = people::tokens(&options.seed)?;
     let tokens = tokens.iter().cycle().take(options.connections).cloned().collect();
     let observed = options.pid.map(Observed::new);
@@ -88,43 +94,54 @@ pub async fn run(options: &IdleOptions, progress: Progress) -> Result<IdleReport
 
     let watched = Arc::new(Watched::default());
     let mut readers = JoinSet::new();
-    let connects_per_second =
-        connect_all(&target, options.protocol, tokens, options.connects, |_, connection| {
-            readers.spawn(attend(connection, Arc::clone(&watched)));
-            if readers.len().is_multiple_of(1_000) {
-                progress.say(format_args!("{} connections open", readers.len()));
-            }
-        })
-        .await?;
+    let mut links = Vec::with_capacity(options.connections);
+    let opening = connect_all(&target, options.protocol, tokens, options.connects, |_, connection| {
+        links.push(connection.link());
+        readers.spawn(attend(connection, Arc::clone(&watched)));
+        if readers.len().is_multiple_of(1_000) {
+            progress.say(format_args!("{} connections open", readers.len()));
+        }
+    });
+    let connects_per_second = tokio::select! {
+        opened = opening => opened?,
+        // Those that are open are closed by being dropped.
+        () = interrupt.raised() => return Err(Error::Interrupted),
+    };
     progress.say(format_args!(
         "{} connections open, {connects_per_second:.0} per second; holding them for {} s",
         options.connections,
         options.hold.as_secs_f64()
     ));
 
-    let cost = match observed.zip(before) {
-        Some((process, before)) => Some(hold_and_watch(process, before, options).await?),
-        None => {
-            sleep(options.hold).await;
-            None
+    let (cost, held) = match observed.zip(before) {
+        Some((process, before)) => {
+            let (cost, held) = hold_and_watch(process, before, options, interrupt).await?;
+            (Some(cost), held)
         }
+        None => (None, hold(options.hold, interrupt).await),
     };
+    // Before anybody leaves: those are no disconnects.
     let disconnects = Counters::get(&watched.counters.disconnects);
+    let first_disconnect = watched.first_disconnect.get();
+    leave(&links, options.protocol, &mut readers).await;
+    let mut faults = Vec::new();
+    if interrupt.is_raised() {
+        faults.push("interrupted".to_owned());
+    }
+    if disconnects > 0 {
+        faults.push(format!("{disconnects} disconnects"));
+    }
     let report = IdleReport {
         scenario: "idle",
         protocol: options.protocol.as_str(),
         connections: options.connections,
         disconnects,
         connects_per_second: rounded(connects_per_second, 1),
-        hold_s: options.hold.as_secs_f64(),
+        hold_s: rounded(held.as_secs_f64(), 1),
         pings_answered: Counters::get(&watched.counters.pings),
-        first_disconnect: watched.first_disconnect.get(),
+        first_disconnect,
         cost,
-        verdict: if disconnects == 0 {
-            "ok".to_owned()
-        } else {
-            format!("failed: {disconnects} disconnects")
-        },
+        verdict: verdict(&faults),
     };
     summarise(&report, progress);
     Ok(report)
@@ -148,18 +165,34 @@ async fn attend(connection: Connection, watched: Arc<Watched>) {
     Counters::add(&watched.counters.disconnects);
 }
 
-async fn hold_and_watch(process: Observed, before: u64, options: &IdleOptions) -> Result<Cost, Error> {
+/// Holds the connections, until it is interrupted if it is. Returns how long that was.
+async fn hold(duration: Duration, interrupt: &Interrupt) -> Duration {
+    let start = Instant::now();
+    tokio::select! {
+        () = sleep(duration) => {}
+        () = interrupt.raised() => {}
+    }
+    start.elapsed()
+}
+
+async fn hold_and_watch(
+    process: Observed,
+    before: u64,
+    options: &IdleOptions,
+    interrupt: &Interrupt,
+) -> Result<(Cost, Duration), Error> {
     let after = process.settled_bytes(PATIENCE).await?;
-    let (cpu, start) = (process.cpu_seconds()?, Instant::now());
-    sleep(options.hold).await;
-    let used = (process.cpu_seconds()? - cpu) / start.elapsed().as_secs_f64();
-    Ok(Cost {
+    let cpu = process.cpu_seconds()?;
+    let held = hold(options.hold, interrupt).await;
+    let used = (process.cpu_seconds()? - cpu) / held.as_secs_f64().max(1e-6);
+    let cost = Cost {
         rss_before_bytes: before,
         rss_after_bytes: after,
         rss_held_bytes: process.resident_bytes()?,
         bytes_per_connection: rounded((after as f64 - before as f64) / options.connections as f64, 0),
         idle_cpu_percent: rounded(used * 100.0, 2),
-    })
+    };
+    Ok((cost, held))
 }
 
 fn summarise(report: &IdleReport, progress: Progress) {

@@ -239,26 +239,39 @@ impl Tally {
     /// `ok`, or `failed: ` and everything that was wrong. `planned` is how many messages were to be sent.
     #[must_use]
     pub fn verdict(&self, planned: usize) -> String {
+        verdict(&self.faults(planned, (false, false)))
+    }
+
+    /// Everything that was wrong, in words. Errors and losses are no faults where a service level `allows` some of
+    /// them: how many is for it to say.
+    #[must_use]
+    pub fn faults(&self, planned: usize, allows: (bool, bool)) -> Vec<String> {
+        let (errors, losses) = allows;
+        let unless = |allowed: bool, count: u64| if allowed { 0 } else { count };
         let faults = [
-            (self.lost, "lost"),
-            (self.lost_echoes, "lost on the way to their sender"),
+            (unless(losses, self.lost), "lost"),
+            (unless(losses, self.lost_echoes), "lost on the way to their sender"),
             (self.duplicated, "duplicated"),
             (self.reordered, "reordered"),
             (self.missing_seqs, "missing in seq"),
             (self.contradicted, "with another seq than acknowledged"),
             (self.misdelivered, "misdelivered"),
-            (self.failed, "failed"),
-            (self.unanswered, "unanswered"),
+            (unless(errors, self.failed), "failed"),
+            (unless(errors, self.unanswered), "unanswered"),
             ((planned as u64).saturating_sub(self.sent), "not sent"),
             (self.disconnects, "disconnects"),
             (self.protocol_errors, "protocol errors"),
             // A run that proves nothing must not pass.
             (u64::from(self.acked == 0 && self.failed + self.unanswered == 0), "empty run"),
         ];
-        let faults: Vec<String> =
-            faults.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-        if faults.is_empty() { "ok".to_owned() } else { format!("failed: {}", faults.join(", ")) }
+        faults.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
     }
+}
+
+/// `ok`, or `failed: ` and what was wrong.
+#[must_use]
+pub fn verdict(faults: &[String]) -> String {
+    if faults.is_empty() { "ok".to_owned() } else { format!("failed: {}", faults.join(", ")) }
 }
 
 #[cfg(test)]
@@ -352,6 +365,17 @@ mod tests {
         let tally = tally(&ann, &bob);
         assert_eq!(tally.verdict(7), "failed: 1 failed, 1 unanswered, 2 not sent");
         assert_eq!((tally.sent, tally.acked), (5, 3), "neither counts as acknowledged");
+    }
+
+    #[test]
+    fn what_a_service_level_speaks_of_is_for_it_to_judge() {
+        let (mut ann, bob) = three_sent();
+        ann.send(0);
+        ann.answer(3, None);
+        let tally = tally(&ann, &bob);
+        assert_eq!(tally.faults(4, (false, false)), ["3 lost", "1 failed"]);
+        assert_eq!(tally.faults(4, (true, false)), ["3 lost"]);
+        assert_eq!(tally.faults(5, (true, true)), ["1 not sent"]);
     }
 
     #[test]

@@ -12,6 +12,10 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`chat`] | the scenario `chat`: people in pairs who write to each other |
+//! | [`find_max`] | the highest rate of `chat` that holds a service level |
+//! | [`search`] | where to look next for it |
+//! | [`service_level`] | what a run has to keep to |
+//! | [`interrupt`] | ending a run early, in good order |
 //! | [`idle`] | the scenario `idle`: what a connection costs that does nothing |
 //! | [`schedule`] | who sends the how-manieth message when |
 //! | [`pacer`] | the thread that sends by the schedule |
@@ -32,7 +36,9 @@ pub mod cli;
 pub mod connect;
 pub mod connection;
 pub mod dialect;
+pub mod find_max;
 pub mod idle;
+pub mod interrupt;
 pub mod ledger;
 pub mod marker;
 pub mod pacer;
@@ -41,7 +47,9 @@ pub mod process;
 pub mod report;
 pub mod rest;
 pub mod schedule;
+pub mod search;
 pub mod seat;
+pub mod service_level;
 pub mod wire;
 
 /// Why a run could not take place. (A run that took place and went badly has a failed verdict instead.)
@@ -58,6 +66,20 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The address is not of this machine, and nobody said that it may be put under load.
+    #[error(
+        "--url {url}: {address} is not an address of this machine; load may take a server down, so say that it is yours \
+         to load with --i-own-this-target"
+    )]
+    NotOwned {
+        /// As it was given.
+        url: String,
+        /// What it means.
+        address: std::net::IpAddr,
+    },
+    /// It was ended before there was anything to report.
+    #[error("interrupted before anything was measured")]
+    Interrupted,
     /// The seed file cannot be used.
     #[error("seed file {path}: {problem}")]
     Seed {
@@ -103,6 +125,9 @@ pub enum Error {
         /// Why not.
         problem: String,
     },
+    /// Signals cannot be listened for.
+    #[error("signals cannot be listened for: {0}")]
+    Signals(#[source] std::io::Error),
     /// A task of the harness itself ended badly.
     #[error("a task of the harness failed")]
     Task(#[from] tokio::task::JoinError),

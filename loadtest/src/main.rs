@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loadtest::cli::{Cli, Scenario};
+use loadtest::interrupt::Interrupt;
 use loadtest::report::Progress;
-use loadtest::{Error, chat, idle};
+use loadtest::{Error, chat, find_max, idle};
 use serde::Serialize;
 
 #[tokio::main]
@@ -22,14 +23,20 @@ async fn main() -> ExitCode {
 
 /// Runs the scenario, prints its results, and tells whether the verdict is good.
 async fn run(cli: Cli) -> Result<bool, Error> {
+    let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
     match cli.scenario {
+        Scenario::Chat(options) if options.find_max => {
+            let report = find_max::run(&options, Progress::new(options.json), &interrupt).await?;
+            print(&report);
+            Ok(report.passed())
+        }
         Scenario::Chat(options) => {
-            let report = chat::run(&options, Progress::new(options.json)).await?;
+            let report = chat::run(&options, Progress::new(options.json), &interrupt).await?;
             print(&report);
             Ok(report.passed())
         }
         Scenario::Idle(options) => {
-            let report = idle::run(&options, Progress::new(options.json)).await?;
+            let report = idle::run(&options, Progress::new(options.json), &interrupt).await?;
             print(&report);
             Ok(report.passed())
         }

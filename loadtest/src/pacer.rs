@@ -6,14 +6,18 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::connection::Link;
 use crate::dialect::Protocol;
+use crate::interrupt::Interrupt;
 use crate::marker::Marker;
 use crate::report::{Counters, Latencies};
 use crate::schedule::Schedule;
 use crate::seat::Seat;
+
+/// The longest sleep: so soon an interruption is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
 /// Everything that sending takes.
 #[derive(Debug)]
@@ -35,16 +39,20 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// Sends everything, each message when it is due or, if this thread was held up, as soon as it can. Adds
-    /// to `late` how late the measured ones were. Returns after the last one; takes as long as the schedule.
-    pub fn run(&self, start: Instant, counters: &Counters, late: &Latencies) {
+    /// Sends everything, each message when it is due or, if this thread was held up, as soon as it can. Adds to `late`
+    /// how late the measured ones were. Returns after the last one, for which it takes as long as the schedule, or once
+    /// it is interrupted.
+    pub fn run(&self, start: Instant, counters: &Counters, late: &Latencies, interrupt: &Interrupt) {
         let (mut content, mut text) = (String::new(), String::new());
         for k in 0..self.schedule.total() {
             let due = start + self.schedule.due(k);
             let mut now = Instant::now();
-            while now < due {
-                thread::sleep(due - now);
+            while now < due && !interrupt.is_raised() {
+                thread::sleep((due - now).min(LONGEST_SLEEP));
                 now = Instant::now();
+            }
+            if interrupt.is_raised() {
+                return;
             }
             let user = self.schedule.sender(k);
             let seat = &self.seats[user];

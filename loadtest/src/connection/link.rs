@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::runtime::Handle;
 
+use crate::dialect::Protocol;
 use crate::wire::{self, Opcode};
 
 /// The writing half, shared by whoever has something to send. Frames leave in the order of the calls.
@@ -51,6 +52,15 @@ impl Link {
     /// Sends a text frame. See [`Link::send`].
     pub fn send_text(self: &Arc<Self>, text: &str) {
         self.send(Opcode::Text, text.as_bytes());
+    }
+
+    /// Ends the connection in good order, so that the server does not have to find out. What it still sends is for the
+    /// reader.
+    pub fn end(self: &Arc<Self>, protocol: Protocol) {
+        if protocol == Protocol::SocketIo {
+            self.send_text("41");
+        }
+        self.send(Opcode::Close, &1_000_u16.to_be_bytes());
     }
 
     /// Writes as much as the kernel takes now.

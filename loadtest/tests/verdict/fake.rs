@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// What goes wrong, once, at the message [`FAULTY`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +55,16 @@ pub(crate) enum Fault {
     Leak,
     /// Everything stands still for [`STALL`].
     Stall,
+    /// From the first message on, one after the other at the rate of [`CAPACITY`].
+    Capacity,
 }
 
 /// The message at which the fault strikes: in the middle of a run, in whatever conversation.
 pub(crate) const FAULTY: usize = 100;
 /// How long everything stands still.
 pub(crate) const STALL: Duration = Duration::from_millis(400);
+/// How many messages a second it takes then.
+pub(crate) const CAPACITY: f64 = 400.0;
 const PING_INTERVAL: Duration = Duration::from_millis(100);
 
 enum Out {
@@ -88,6 +92,8 @@ struct State {
     chats: HashMap<Id, Chat>,
     sockets: HashMap<Id, Vec<(Dialect, Outbox)>>,
     messages: usize,
+    /// When the next message can be taken, where that is limited.
+    free_at: Option<Instant>,
 }
 
 /// The server. Lives until the runtime of its test ends.
@@ -100,6 +106,7 @@ struct Shared {
     fault: Fault,
     state: Mutex<State>,
     pongs: AtomicUsize,
+    left: AtomicUsize,
 }
 
 impl Fake {
@@ -107,7 +114,12 @@ impl Fake {
     pub(crate) async fn start(fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { fault, state: Mutex::default(), pongs: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared {
+            fault,
+            state: Mutex::default(),
+            pongs: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
+        });
         let serving = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -128,6 +140,21 @@ impl Fake {
     /// How many signs of life it was given.
     pub(crate) fn pongs(&self) -> usize {
         self.shared.pongs.load(Ordering::Relaxed)
+    }
+
+    /// How many clients said that they leave: by a packet where there is one, and a close frame.
+    pub(crate) fn left(&self) -> usize {
+        self.shared.left.load(Ordering::Relaxed)
+    }
+
+    /// Returns once it has taken so many messages.
+    pub(crate) async fn messages(&self, count: usize) {
+        let taken = async {
+            while self.shared.state.lock().await.messages < count {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), taken).await.expect("messages");
     }
 
     /// Makes users in pairs, and the seed file that tells of them.
@@ -194,14 +221,25 @@ async fn serve(shared: Arc<Shared>, dialect: Dialect, socket: UpgradeFut) {
     if dialect == Dialect::SocketIo {
         send(&outbox, r#"0{"sid":"a","upgrades":[],"pingInterval":100}"#);
     }
-    let mut user = None;
+    let (mut user, mut has_said_goodbye) = (None, dialect == Dialect::Plain);
     let mut ignore = |_| async { Ok::<_, WebSocketError>(()) };
     while let Ok(frame) = reader.read_frame(&mut ignore).await {
         let text = match frame.opcode {
             OpCode::Text => String::from_utf8(frame.payload.to_vec()).unwrap(),
             OpCode::Pong if &*frame.payload == b"beat" => "3".to_owned(),
+            OpCode::Close => {
+                let sockets = &mut shared.state.lock().await.sockets;
+                sockets.values_mut().for_each(|of| of.retain(|(_, other)| !other.same_channel(&outbox)));
+                shared.left.fetch_add(usize::from(has_said_goodbye), Ordering::Relaxed);
+                drop(outbox.send(Out::Close));
+                return;
+            }
             _ => return,
         };
+        if dialect == Dialect::SocketIo && text == "41" {
+            has_said_goodbye = true;
+            continue;
+        }
         match user {
             _ if text == "3" => drop(shared.pongs.fetch_add(1, Ordering::Relaxed)),
             None => user = authenticate(&shared, dialect, &outbox, &text).await,
@@ -266,6 +304,12 @@ async fn take(shared: &Shared, dialect: Dialect, outbox: &Outbox, user: Id, text
     if fault == Fault::Stall {
         // Held on to the state, so that everybody waits.
         sleep(STALL).await;
+    }
+    if shared.fault == Fault::Capacity {
+        let now = Instant::now();
+        let free_at = state.free_at.map_or(now, |at| at.max(now)) + Duration::from_secs_f64(1.0 / CAPACITY);
+        state.free_at = Some(free_at);
+        sleep_until(free_at).await;
     }
     if fault == Fault::Refuse {
         return acknowledge(json!({"ok": false, "error": {"code": "unavailable", "message": "try again"}}));

@@ -5,13 +5,15 @@
 
 mod fake;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use fake::{Fake, Fault, STALL};
+use fake::{CAPACITY, Fake, Fault, STALL};
 use loadtest::chat::{self, ChatReport};
 use loadtest::cli::{ChatOptions, Cli, IdleOptions, Scenario};
+use loadtest::interrupt::Interrupt;
 use loadtest::report::Progress;
-use loadtest::{Error, idle};
+use loadtest::{Error, find_max, idle};
 
 use clap::Parser;
 use tempfile::NamedTempFile;
@@ -55,7 +57,7 @@ async fn run(fault: Fault, protocol: &str) -> ChatReport {
     let seed = fake.seed(USERS).await;
     let options =
         chat_options(&fake, Some(&seed), &format!("--duration 800ms --warmup 200ms --protocol {protocol}"));
-    chat::run(&options, quiet()).await.unwrap()
+    chat::run(&options, quiet(), &Interrupt::default()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,8 +121,13 @@ async fn a_closed_connection_fails_and_tells_how_it_ended() {
 async fn a_stall_is_charged_to_every_message_that_was_due_meanwhile() {
     let fake = Fake::start(Fault::Stall).await;
     let seed = fake.seed(USERS).await;
-    let report =
-        chat::run(&chat_options(&fake, Some(&seed), "--duration 2s --warmup 0s"), quiet()).await.unwrap();
+    let report = chat::run(
+        &chat_options(&fake, Some(&seed), "--duration 2s --warmup 0s"),
+        quiet(),
+        &Interrupt::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!(report.verdict, "ok");
     // Of 500 messages 100 were due in the 400 ms: a fifth, waiting for anything from 400 ms down to nothing.
     let stall = STALL.as_secs_f64() * 1_000.0;
@@ -134,7 +141,9 @@ async fn a_stall_is_charged_to_every_message_that_was_due_meanwhile() {
 async fn without_a_seed_file_people_are_registered() {
     let fake = Fake::start(Fault::None).await;
     let report =
-        chat::run(&chat_options(&fake, None, "--duration 400ms --warmup 0s"), quiet()).await.unwrap();
+        chat::run(&chat_options(&fake, None, "--duration 400ms --warmup 0s"), quiet(), &Interrupt::default())
+            .await
+            .unwrap();
     assert_eq!((report.verdict.as_str(), report.tally.delivered), ("ok", 100));
 }
 
@@ -144,7 +153,9 @@ async fn idle_connections_give_signs_of_life() {
     let seed = fake.seed(4).await;
     for protocol in ["socketio", "ws"] {
         let before = fake.pongs();
-        let report = idle::run(&idle_options(&fake, &seed, protocol, 100), quiet()).await.unwrap();
+        let report = idle::run(&idle_options(&fake, &seed, protocol, 100), quiet(), &Interrupt::default())
+            .await
+            .unwrap();
         assert_eq!(report.verdict, "ok");
         assert!(report.pings_answered >= 100, "{report:?}");
         assert!(fake.pongs() - before >= 100, "{}", fake.pongs());
@@ -159,7 +170,7 @@ async fn the_cost_of_idle_connections_is_that_of_the_observed_process() {
     // A process that has nothing to do with it, so that nothing is what the connections cost.
     let bystander = tokio::process::Command::new("sleep").arg("60").kill_on_drop(true).spawn().unwrap();
     let options = IdleOptions { pid: bystander.id(), ..idle_options(&fake, &seed, "socketio", 10) };
-    let cost = idle::run(&options, quiet()).await.unwrap().cost.unwrap();
+    let cost = idle::run(&options, quiet(), &Interrupt::default()).await.unwrap().cost.unwrap();
     assert!(cost.rss_before_bytes > 0 && cost.rss_after_bytes == cost.rss_before_bytes, "{cost:?}");
     assert_eq!((cost.bytes_per_connection, cost.idle_cpu_percent), (0.0, 0.0));
 }
@@ -171,12 +182,16 @@ async fn a_run_that_cannot_take_place_is_an_error() {
     // Tokens that the server refuses.
     let lines = std::fs::read_to_string(seed.path()).unwrap().replace("\"token\":\"", "\"token\":\"x");
     std::fs::write(seed.path(), lines).unwrap();
-    let error = chat::run(&chat_options(&fake, Some(&seed), ""), quiet()).await.unwrap_err();
+    let error =
+        chat::run(&chat_options(&fake, Some(&seed), ""), quiet(), &Interrupt::default()).await.unwrap_err();
     assert!(error.to_string().contains("refused: Authentication error"), "{error}");
 
-    let too_many = idle_options(&fake, &seed, "ws", 1 << 40);
+    let too_many = idle_options(&fake, &seed, "ws", 10_000_000);
     if cfg!(target_os = "linux") {
-        assert!(matches!(idle::run(&too_many, quiet()).await, Err(Error::FileLimit { .. })));
+        assert!(matches!(
+            idle::run(&too_many, quiet(), &Interrupt::default()).await,
+            Err(Error::FileLimit { .. })
+        ));
     }
 }
 
@@ -219,4 +234,114 @@ fn the_program_tells_what_keeps_it_from_running() {
     assert!(output.stdout.is_empty());
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("POST /api/auth/register") && text.contains("refused"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_level_decides_where_it_speaks_and_nowhere_else() {
+    for (fault, slo, verdict) in [
+        (Fault::Refuse, "errors=1%", "ok"),
+        (Fault::Refuse, "errors=0.1%", "failed: 0.400 % errors, over 0.1 %"),
+        (Fault::Refuse, "p99=10s", "failed: 1 failed"),
+        (Fault::Lose, "lost=1", "failed: 1 missing in seq"),
+        (Fault::Double, "lost=9,errors=9%", "failed: 2 duplicated"),
+        (Fault::None, "p50=0s", "over 0 ms"),
+    ] {
+        let fake = Fake::start(fault).await;
+        let seed = fake.seed(USERS).await;
+        let more = format!("--duration 800ms --warmup 200ms --protocol ws --slo {slo}");
+        let options = chat_options(&fake, Some(&seed), &more);
+        let report = chat::run(&options, quiet(), &Interrupt::default()).await.unwrap();
+        assert!(report.verdict.ends_with(verdict), "{fault:?} with {slo}: {}", report.verdict);
+        assert_eq!(report.broken.is_empty(), report.passed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_highest_rate_that_a_server_holds_is_found() {
+    // A machine that is busy with other tests may hold up the harness itself, which is then said.
+    for _ in 0..3 {
+        let fake = Fake::start(Fault::Capacity).await;
+        let seed = fake.seed(USERS).await;
+        let more = "--find-max --duration 1s --warmup 100ms --rest 0s --precision 0.1 --slo p99=100ms";
+        let options = ChatOptions { rate: 100.0, ..chat_options(&fake, Some(&seed), more) };
+        let report = find_max::run(&options, quiet(), &Interrupt::default()).await.unwrap();
+        if report.verdict.contains("the harness was the bottleneck") {
+            continue;
+        }
+        assert_eq!(report.verdict, "ok");
+        // What is above its capacity for a second waits for a tenth of one.
+        assert!((0.3..=1.2).contains(&(report.max_rate / CAPACITY)), "{report:?}");
+        assert!(report.held.is_some_and(|held| held.runs > 3 && held.p99_ms[1] <= 100.0), "{report:?}");
+        assert!(report.trials.iter().any(|trial| trial.broken.iter().any(|why| why.starts_with("p99 "))));
+        return;
+    }
+    panic!("the harness was always the bottleneck");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_interrupted_reports_what_was_until_then_and_leaves_nobody_online() {
+    for protocol in ["socketio", "ws"] {
+        let fake = Fake::start(Fault::None).await;
+        let seed = fake.seed(USERS).await;
+        let options =
+            chat_options(&fake, Some(&seed), &format!("--duration 1h --warmup 0s --protocol {protocol}"));
+        let interrupt = Interrupt::default();
+        let run = async { chat::run(&options, quiet(), &interrupt).await.unwrap() };
+        let raise = async {
+            fake.messages(50).await;
+            interrupt.raise();
+        };
+        let (report, ()) = tokio::join!(run, raise);
+        assert!(report.interrupted && report.verdict.starts_with("failed: interrupted, "), "{report:?}");
+        assert!(report.verdict.ends_with(" not sent"), "{report:?}");
+        let tally = report.tally;
+        assert!(tally.sent >= 50 && tally.sent < 10_000, "{tally:?}");
+        assert_eq!((tally.acked, tally.delivered, tally.disconnects), (tally.sent, tally.sent, 0));
+        assert_eq!(fake.left(), USERS, "everybody said that they leave");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_ends_in_good_order_when_it_is_told_to() {
+    let fake = Fake::start(Fault::None).await;
+    let seed = fake.seed(USERS).await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args([
+        "chat",
+        "--url",
+        &fake.url(),
+        "--users",
+        "10",
+        "--rate",
+        "250",
+        "--duration",
+        "1h",
+        "--json",
+    ]);
+    command.arg("--seed").arg(seed.path()).stdout(Stdio::piped()).kill_on_drop(true);
+    let child = command.spawn().unwrap();
+    fake.messages(50).await;
+    let interrupt = format!("kill -INT {}", child.id().unwrap());
+    assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+    let ended = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output());
+    let output = ended.await.expect("it should have ended").unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(line["interrupted"], true, "{line}");
+    assert_eq!(fake.left(), USERS);
+}
+
+#[test]
+fn a_server_elsewhere_is_not_put_under_load_by_mistake() {
+    for scenario in [&["chat", "--users", "2"][..], &["idle", "--seed", "nowhere.jsonl"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+            .args(scenario)
+            .args(["--connections", "2"].iter().filter(|_| scenario[0] == "idle"))
+            .args(["--url", "http://192.0.2.1:5000"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("192.0.2.1 is not an address of this machine"), "{text}");
+    }
 }
