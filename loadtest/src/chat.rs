@@ -116,7 +116,10 @@ pub async fn run(
     let shared = Shared::new(Schedule::new(options.rate, options.users, options.warmup, options.duration));
     let pairs = match &options.seed {
         Some(path) => people::load(path, options.users)?,
-        None => people::register(target.base(), options.users, shared.run, progress).await?,
+        None => tokio::select! {
+            registered = people::register(target.base(), options.users, shared.run, progress) => registered?,
+            () = interrupt.raised() => return Err(Error::Interrupted),
+        },
     };
     let seats = Seat::all(&pairs, &shared);
     // Dropped at the end, which ends the readers and closes the connections.
@@ -141,8 +144,11 @@ pub async fn run(
         content_bytes: options.content_bytes,
         epoch: shared.epoch,
     };
-    send(pacer, start, &shared, &late, progress, interrupt).await?;
-    let sending = start.elapsed().as_secs_f64();
+    let is_complete = send(pacer, start, &shared, &late, progress, interrupt).await?;
+    let sending = start.elapsed().as_secs_f64().max(1e-3);
+    let planned = options.duration;
+    let measured_for = Instant::now().saturating_duration_since(start + shared.schedule.measured_from());
+    let measured_for = if is_complete { planned } else { measured_for.min(planned) };
     let harness_cores = cpu
         .zip(Observed::myself().cpu_seconds().ok())
         .map_or(0.0, |(before, after)| (after - before) / sending);
@@ -152,14 +158,13 @@ pub async fn run(
     let tally = seat::tally(&seats);
     let (failure, disconnect) = (shared.first_failure.get(), shared.first_disconnect.get());
     leave(&links, options.protocol, &mut readers).await;
-    let interrupted = interrupt.is_raised();
     let mut report = ChatReport {
         scenario: "chat",
         protocol: options.protocol.as_str(),
         users: options.users,
         rate: options.rate,
-        achieved_rate: rounded(achieved_rate(&shared, start, options.duration), 1),
-        duration_s: options.duration.as_secs_f64(),
+        achieved_rate: rounded(achieved_rate(&shared, start, measured_for), 1),
+        duration_s: rounded(measured_for.as_secs_f64(), 3),
         warmup_s: options.warmup.as_secs_f64(),
         content_bytes: options.content_bytes,
         tally,
@@ -172,7 +177,7 @@ pub async fn run(
         first_failure: failure,
         first_disconnect: disconnect,
         broken: Vec::new(),
-        interrupted,
+        interrupted: !is_complete,
         verdict: String::new(),
     };
     report.judge(options.slo.as_ref(), shared.schedule.total());
@@ -198,7 +203,7 @@ async fn open(
     Ok((links.into_iter().map(|(_, link)| link).collect(), per_second))
 }
 
-/// Sends everything, with a line of progress now and then.
+/// Sends everything, with a line of progress now and then. False if it was interrupted.
 async fn send(
     pacer: Pacer,
     start: Instant,
@@ -206,7 +211,7 @@ async fn send(
     late: &Arc<Latencies>,
     progress: Progress,
     interrupt: &Interrupt,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut sending = tokio::task::spawn_blocking({
         let (shared, late, interrupt) = (Arc::clone(shared), Arc::clone(late), interrupt.clone());
         move || pacer.run(start, &shared.counters, &late, &interrupt)
@@ -248,7 +253,7 @@ async fn settle(seats: &[Arc<Seat>], patience: Duration, progress: Progress) {
 fn achieved_rate(shared: &Shared, start: Instant, duration: Duration) -> f64 {
     let from = start.duration_since(shared.epoch) + shared.schedule.measured_from();
     let last = shared.last_ack();
-    let time = last.saturating_sub(from).max(duration);
+    let time = last.saturating_sub(from).max(duration).max(Duration::from_millis(1));
     shared.ack.count() as f64 / time.as_secs_f64()
 }
 

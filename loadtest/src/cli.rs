@@ -152,6 +152,9 @@ impl ChatOptions {
         if !(self.max_rate >= 1.0 && self.max_rate <= 1e6) {
             return refuse("--max-rate must be at least 1 and at most 1000000");
         }
+        if self.find_max && self.seed.is_none() {
+            return refuse("--find-max needs --seed: everybody would be registered anew for each run");
+        }
         if !(self.precision >= 0.01 && self.precision <= 1.0) {
             return refuse("--precision must be at least 0.01 and at most 1");
         }
@@ -225,6 +228,7 @@ mod tests {
             "--find-max --precision 0",
             "--find-max --max-rate 0",
             "--max-rate 5",
+            "--find-max",
         ] {
             assert!(chat(arguments).is_err(), "{arguments}");
         }

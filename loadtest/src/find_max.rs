@@ -100,10 +100,14 @@ pub async fn run(
             Step::Nothing => break Err(format!("not even {} messages/s held", options.least_rate(&trials))),
         };
         let run = ChatOptions { rate, slo: Some(slo.clone()), ..options.clone() };
-        let report = chat::run(&run, quiet, interrupt).await?;
-        if report.interrupted {
-            break Err("interrupted".to_owned());
-        }
+        let report = match chat::run(&run, quiet, interrupt).await {
+            Ok(report) if report.interrupted => break Err("interrupted".to_owned()),
+            Err(Error::Interrupted) => break Err("interrupted".to_owned()),
+            Ok(report) => report,
+            // A server that is still busy with the run before. What was found until then is not thrown away.
+            Err(error @ Error::Connect { .. }) if !trials.is_empty() => break Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
         let trial = Trial::of(&report);
         progress.say(format_args!("{trial}{}", if search.is_confirming() { " (confirming)" } else { "" }));
         let is_own = report.late_schedule_ms.p99 > LATE_MS;

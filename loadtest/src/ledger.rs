@@ -247,13 +247,15 @@ impl Tally {
     #[must_use]
     pub fn faults(&self, planned: usize, allows: (bool, bool)) -> Vec<String> {
         let (errors, losses) = allows;
+        let allowed_gaps = if losses { self.lost + self.lost_echoes } else { 0 };
         let unless = |allowed: bool, count: u64| if allowed { 0 } else { count };
         let faults = [
             (unless(losses, self.lost), "lost"),
             (unless(losses, self.lost_echoes), "lost on the way to their sender"),
             (self.duplicated, "duplicated"),
             (self.reordered, "reordered"),
-            (self.missing_seqs, "missing in seq"),
+            // Each loss but the last of a conversation leaves a gap behind it.
+            (self.missing_seqs.saturating_sub(allowed_gaps), "missing in seq"),
             (self.contradicted, "with another seq than acknowledged"),
             (self.misdelivered, "misdelivered"),
             (unless(errors, self.failed), "failed"),

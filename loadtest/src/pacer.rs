@@ -40,9 +40,9 @@ pub struct Pacer {
 
 impl Pacer {
     /// Sends everything, each message when it is due or, if this thread was held up, as soon as it can. Adds to `late`
-    /// how late the measured ones were. Returns after the last one, for which it takes as long as the schedule, or once
-    /// it is interrupted.
-    pub fn run(&self, start: Instant, counters: &Counters, late: &Latencies, interrupt: &Interrupt) {
+    /// how late the measured ones were. Returns true after the last one, for which it takes as long as the schedule, or
+    /// false once it is interrupted.
+    pub fn run(&self, start: Instant, counters: &Counters, late: &Latencies, interrupt: &Interrupt) -> bool {
         let (mut content, mut text) = (String::new(), String::new());
         for k in 0..self.schedule.total() {
             let due = start + self.schedule.due(k);
@@ -52,7 +52,7 @@ impl Pacer {
                 now = Instant::now();
             }
             if interrupt.is_raised() {
-                return;
+                return false;
             }
             let user = self.schedule.sender(k);
             let seat = &self.seats[user];
@@ -69,5 +69,6 @@ impl Pacer {
                 late.record((now - due).as_micros() as u64);
             }
         }
+        true
     }
 }

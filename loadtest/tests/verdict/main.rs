@@ -186,13 +186,8 @@ async fn a_run_that_cannot_take_place_is_an_error() {
         chat::run(&chat_options(&fake, Some(&seed), ""), quiet(), &Interrupt::default()).await.unwrap_err();
     assert!(error.to_string().contains("refused: Authentication error"), "{error}");
 
-    let too_many = idle_options(&fake, &seed, "ws", 10_000_000);
-    if cfg!(target_os = "linux") {
-        assert!(matches!(
-            idle::run(&too_many, quiet(), &Interrupt::default()).await,
-            Err(Error::FileLimit { .. })
-        ));
-    }
+    let too_many = idle_options(&fake, &seed, "ws", 10_000_001);
+    assert!(matches!(idle::run(&too_many, quiet(), &Interrupt::default()).await, Err(Error::Usage(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,7 +237,8 @@ async fn a_service_level_decides_where_it_speaks_and_nowhere_else() {
         (Fault::Refuse, "errors=1%", "ok"),
         (Fault::Refuse, "errors=0.1%", "failed: 0.400 % errors, over 0.1 %"),
         (Fault::Refuse, "p99=10s", "failed: 1 failed"),
-        (Fault::Lose, "lost=1", "failed: 1 missing in seq"),
+        (Fault::Lose, "lost=1", "ok"),
+        (Fault::Lose, "lost=0", "failed: 1 lost, over 0"),
         (Fault::Double, "lost=9,errors=9%", "failed: 2 duplicated"),
         (Fault::None, "p50=0s", "over 0 ms"),
     ] {
@@ -265,17 +261,18 @@ async fn the_highest_rate_that_a_server_holds_is_found() {
         let more = "--find-max --duration 1s --warmup 100ms --rest 0s --precision 0.1 --slo p99=100ms";
         let options = ChatOptions { rate: 100.0, ..chat_options(&fake, Some(&seed), more) };
         let report = find_max::run(&options, quiet(), &Interrupt::default()).await.unwrap();
-        if report.verdict.contains("the harness was the bottleneck") {
+        let is_disturbed = report.max_rate < CAPACITY * 0.3;
+        if report.verdict.contains("the harness was the bottleneck") || is_disturbed {
             continue;
         }
         assert_eq!(report.verdict, "ok");
         // What is above its capacity for a second waits for a tenth of one.
-        assert!((0.3..=1.2).contains(&(report.max_rate / CAPACITY)), "{report:?}");
+        assert!(report.max_rate <= CAPACITY * 1.2, "{report:?}");
         assert!(report.held.is_some_and(|held| held.runs > 3 && held.p99_ms[1] <= 100.0), "{report:?}");
         assert!(report.trials.iter().any(|trial| trial.broken.iter().any(|why| why.starts_with("p99 "))));
         return;
     }
-    panic!("the harness was always the bottleneck");
+    panic!("the machine was always too busy");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,7 +291,8 @@ async fn a_run_that_is_interrupted_reports_what_was_until_then_and_leaves_nobody
         let (report, ()) = tokio::join!(run, raise);
         assert!(report.interrupted && report.verdict.starts_with("failed: interrupted, "), "{report:?}");
         assert!(report.verdict.ends_with(" not sent"), "{report:?}");
-        let tally = report.tally;
+        let (tally, rate) = (report.tally, report.achieved_rate);
+        assert!(report.duration_s < 60.0 && rate > 50.0 && rate < 500.0, "{report:?}");
         assert!(tally.sent >= 50 && tally.sent < 10_000, "{tally:?}");
         assert_eq!((tally.acked, tally.delivered, tally.disconnects), (tally.sent, tally.sent, 0));
         assert_eq!(fake.left(), USERS, "everybody said that they leave");
