@@ -21,6 +21,7 @@ mod signals;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -169,7 +170,7 @@ impl Nats {
     /// [`BusError::Config`] if the URL or the prefix cannot be used, [`BusError::Unreachable`] if no server
     /// accepts the connection within ten seconds.
     pub async fn connect_with(options: NatsOptions, registry: &Registry) -> Result<Self, BusError> {
-        Self::dial(&options, registry, Metrics::new(registry)).await
+        Self::dial(&options, Metrics::new(registry), connected::export(registry)).await
     }
 
     /// Connects as soon as a server accepts the connection, however long that takes. `failed` gets the error of every
@@ -182,9 +183,9 @@ impl Nats {
         registry: &Registry,
         mut failed: impl FnMut(&BusError),
     ) -> Result<Self, BusError> {
-        let metrics = Metrics::new(registry);
+        let (metrics, metric) = (Metrics::new(registry), connected::export(registry));
         loop {
-            match Self::dial(&options, registry, metrics.clone()).await {
+            match Self::dial(&options, metrics.clone(), Arc::clone(&metric)).await {
                 Err(error @ BusError::Unreachable { .. }) => failed(&error),
                 ended => return ended,
             }
@@ -192,7 +193,11 @@ impl Nats {
         }
     }
 
-    async fn dial(options: &NatsOptions, registry: &Registry, metrics: Metrics) -> Result<Self, BusError> {
+    async fn dial(
+        options: &NatsOptions,
+        metrics: Metrics,
+        metric: Arc<AtomicBool>,
+    ) -> Result<Self, BusError> {
         check_prefix(&options.prefix)?;
         let servers = Servers::parse(&options.url)?;
         let signals = Arc::new(Signals::new(metrics.clone()));
@@ -221,7 +226,7 @@ impl Nats {
         let prefix = format!("{}.{WIRE_VERSION}", options.prefix).into();
         let link = Link { client, signals, prefix, patience: options.patience, metrics };
         let (told, connected) = watch::channel(true);
-        let metric = connected::export(registry);
+        metric.store(true, Ordering::Relaxed);
         tokio::spawn(connected::watch(link.clone(), told, metric));
         Ok(Self { link, attached: Arc::default(), connected })
     }

@@ -171,8 +171,9 @@ impl ApiClient {
     ///
     /// When no node answered in time. The batch may have taken effect.
     pub(crate) async fn presence(&self, commands: Vec<Command>) -> Result<Vec<Answer>, ApiError> {
+        let epoch = self.away.epoch();
         let answers = self.caller.call(PRESENCE_LANE, commands, Instant::now()).await;
-        note(&self.away, &answers);
+        note(&self.away, epoch, &answers);
         answers
     }
 
@@ -190,13 +191,13 @@ impl ApiClient {
 }
 
 /// Notes whether anybody answered, and could do what was asked.
-fn note(noted: &Away, answers: &Result<Vec<Answer>, ApiError>) {
+fn note(noted: &Away, epoch: u64, answers: &Result<Vec<Answer>, ApiError>) {
     let away = |error: &ApiError| error.code == ErrorCode::Unavailable;
     let now = match answers {
         Ok(answers) => answers.iter().any(|answer| matches!(answer, Answer::Err(error) if away(error))),
         Err(error) => away(error),
     };
-    noted.answered(now);
+    noted.answered(epoch, now);
 }
 
 /// Exports how much waits, and may wait.
@@ -255,8 +256,9 @@ async fn connect_batch(
     let count = batch.len();
     let commands =
         batch.iter().map(|c| Command::Connect { user: c.user, generation: c.generation }).collect();
+    let epoch = away.epoch();
     let answers = caller.call(CONNECT_LANE, commands, Instant::now()).await;
-    note(&away, &answers);
+    note(&away, epoch, &answers);
     let answers = match answers {
         Ok(answers) => answers,
         Err(error) => return vec![Err(error); count],

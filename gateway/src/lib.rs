@@ -63,8 +63,9 @@ pub async fn run<B: Bus>(
     shutdown: Shutdown,
 ) -> Result<(), BusError> {
     let Monitoring { registry, health } = &monitoring;
-    let serving = health.check("serving");
+    // The others first: who waits for this one takes them to be there.
     let checks = Checks::new(health);
+    let serving = health.check("serving");
     let metrics = Arc::new(Metrics::new(registry));
     let id = Id::mint();
     let (uplinks, incoming) = bus.attach_gateway(id).await?;

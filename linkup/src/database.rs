@@ -144,19 +144,28 @@ pub async fn connect_when_reachable(
             ended => break ended?,
         }
     };
-    check.fail("its schema is being prepared");
-    store.prepare().await?;
-    Ok(store)
+    loop {
+        check.fail("its schema is being prepared");
+        match store.prepare().await {
+            // Such as an election meanwhile.
+            Err(error) if error.is_unavailable() => {
+                check.fail("it does not answer");
+                warn!(%error, "waiting for MongoDB");
+            }
+            Err(error) => return Err(error.into()),
+            Ok(()) => return Ok(store),
+        }
+        tokio::time::sleep(CONNECT_PAUSE).await;
+    }
 }
 
-/// Starts to ask MongoDB how it is, once for each process.
-pub fn watch(parts: &mut Parts, store: &Store, registry: &Registry) -> Status {
-    let status = Status::new(registry);
+/// Starts to ask MongoDB how it is, once for each process. `status` is made before MongoDB is reached: without its
+/// metrics nobody would be told that it is away.
+pub fn watch(parts: &mut Parts, store: &Store, status: &Status) {
     let (store, watched) = (store.clone(), status.clone());
     parts.start("watch on MongoDB", |shutdown| async move {
         store::status::watch(&store, &watched, &shutdown).await;
     });
-    status
 }
 
 /// Closes the connections of `store`. The driver waits for whatever still uses them, and a server that has

@@ -14,6 +14,7 @@ use service::shutdown::Shutdown;
 use store::Store;
 use store::bson::{Document, doc};
 use store::lease::LEASES;
+use store::status::Status;
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -159,8 +160,8 @@ async fn start_parts<B: Bus>(
     // Each relies on those before it: the gateway drains while it still has somebody to pass its commands on
     // to, and the operators' endpoint tells about all to the end.
     parts.start("admin endpoint", |shutdown| admin::run(listeners.admin, watched(), shutdown));
-    let (streamer_bus, status) =
-        (bus.clone(), database::watch(&mut parts, streamer_store, &monitoring.registry));
+    let (streamer_bus, status) = (bus.clone(), Status::new(&monitoring.registry));
+    database::watch(&mut parts, streamer_store, &status);
     parts.start("streamer", |shutdown| {
         streamer::run(streamer_store.clone(), status, streamer_bus, settings.streamer, watched(), shutdown)
     });

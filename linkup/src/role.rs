@@ -1,5 +1,7 @@
 //! One part alone in its process, with MongoDB and the bus elsewhere.
 
+use std::time::Duration;
+
 use bus::{Nats, NatsOptions};
 use service::admin;
 use service::config::Env;
@@ -8,6 +10,7 @@ use service::metrics::Registry;
 use service::monitoring::Monitoring;
 use service::shutdown::Shutdown;
 use store::Store;
+use store::status::Status;
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -56,12 +59,17 @@ pub async fn probe(env: Env, shutdown: Shutdown) -> Result<(), LaunchError> {
     run(start_probe(env), &shutdown).await
 }
 
+/// How often it is looked whether the parts have begun.
+const BEGIN_INTERVAL: Duration = Duration::from_millis(5);
+
 /// A role whose parts were started, and may not be ready yet.
 struct Role {
     parts: Parts,
     monitoring: Monitoring,
     /// How many parts have to serve before it is ready.
     serving: usize,
+    /// The checks of what was waited for. They hold once the parts' own are there.
+    waited: Vec<Check>,
     /// Closed when the parts have ended.
     store: Option<Store>,
     /// What is said when it is ready, for people and for scripts that wait for it.
@@ -92,6 +100,17 @@ async fn run(
 impl Role {
     /// Tells when it is ready, and ends when a part does.
     async fn serve(&mut self) -> Result<(), LaunchError> {
+        let health = &self.monitoring.health;
+        let begun = async {
+            while health.count("serving") < self.serving {
+                tokio::time::sleep(BEGIN_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = begun => {}
+            name = self.parts.ended() => return Err(LaunchError::PartEnded(name)),
+        }
+        self.waited.drain(..).for_each(|check| check.pass());
         until_ready(&mut self.parts, &self.monitoring.health, self.serving).await?;
         print(&self.banner);
         Err(LaunchError::PartEnded(self.parts.ended().await))
@@ -105,20 +124,19 @@ async fn start_api(mut env: Env) -> Result<Role, LaunchError> {
     let config = api::Config::from_env(&mut env);
     let silent = settings::are_metrics_off(&mut env);
     settings::finish(env)?;
-    let listener = settings::listen("the api", addresses.public).await?;
+    let port = settings::reserve("the api", addresses.public)?;
     let admin = settings::listen_admin(addresses.admin).await?;
-    let banner = format!("linkup api is ready on {}", settings::reachable(listener.local_addr()?));
     let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("api", silent));
+    let (check, status) = (monitoring.health.check("mongodb"), Status::new(&monitoring.registry));
     start_admin(&mut parts, admin, &monitoring);
-    let check = monitoring.health.check("mongodb");
     let store =
         database::connect_when_reachable(&uri, "linkup-api", ("api", &check), &monitoring.registry).await?;
-    database::watch(&mut parts, &store, &monitoring.registry);
+    database::watch(&mut parts, &store, &status);
+    let listener = port.listen()?;
+    let banner = format!("linkup api is ready on {}", settings::reachable(listener.local_addr()?));
     let watched = monitoring.clone();
     parts.start("api", |shutdown| api::run(listener, store.clone(), config, watched, shutdown));
-    // From here on the part's own check tells.
-    check.pass();
-    Ok(Role { parts, monitoring, serving: 1, store: Some(store), banner })
+    Ok(Role { parts, monitoring, serving: 1, waited: vec![check], store: Some(store), banner })
 }
 
 async fn start_streamer(mut env: Env) -> Result<Role, LaunchError> {
@@ -131,8 +149,9 @@ async fn start_streamer(mut env: Env) -> Result<Role, LaunchError> {
     settings::finish(env)?;
     let admin = settings::listen_admin(addresses.admin).await?;
     let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("streamer", silent));
-    start_admin(&mut parts, admin, &monitoring);
     let (mongodb, connected) = (monitoring.health.check("mongodb"), monitoring.health.check("bus"));
+    let status = Status::new(&monitoring.registry);
+    start_admin(&mut parts, admin, &monitoring);
     let (bus, store) = tokio::try_join!(
         connect_bus(nats_url, &monitoring.registry, &connected),
         database::connect_when_reachable(
@@ -142,16 +161,14 @@ async fn start_streamer(mut env: Env) -> Result<Role, LaunchError> {
             &monitoring.registry
         ),
     )?;
-    let status = database::watch(&mut parts, &store, &monitoring.registry);
+    database::watch(&mut parts, &store, &status);
     let watched = monitoring.clone();
     parts.start("streamer", |shutdown| streamer::run(store.clone(), status, bus, config, watched, shutdown));
-    // From here on the part's own checks tell.
-    mongodb.pass();
-    connected.pass();
     Ok(Role {
         parts,
         monitoring,
         serving: 1,
+        waited: vec![mongodb, connected],
         store: Some(store),
         banner: "linkup streamer is ready".to_owned(),
     })
@@ -164,18 +181,17 @@ async fn start_gateway(mut env: Env) -> Result<Role, LaunchError> {
     let config = gateway::Config::from_env(&mut env);
     let silent = settings::are_metrics_off(&mut env);
     settings::finish(env)?;
-    let listener = settings::listen("the gateway", addresses.public).await?;
+    let port = settings::reserve("the gateway", addresses.public)?;
     let admin = settings::listen_admin(addresses.admin).await?;
-    let banner = format!("linkup gateway is ready on {}", settings::reachable(listener.local_addr()?));
     let (mut parts, monitoring) = (Parts::default(), Monitoring::of_process("gateway", silent));
-    start_admin(&mut parts, admin, &monitoring);
     let connected = monitoring.health.check("bus");
+    start_admin(&mut parts, admin, &monitoring);
     let bus = connect_bus(nats_url, &monitoring.registry, &connected).await?;
+    let listener = port.listen()?;
+    let banner = format!("linkup gateway is ready on {}", settings::reachable(listener.local_addr()?));
     let watched = monitoring.clone();
     parts.start("gateway", |shutdown| run_gateway(listener, bus, config, watched, shutdown));
-    // From here on the part's own check tells.
-    connected.pass();
-    Ok(Role { parts, monitoring, serving: 1, store: None, banner })
+    Ok(Role { parts, monitoring, serving: 1, waited: vec![connected], store: None, banner })
 }
 
 async fn start_probe(mut env: Env) -> Result<Role, LaunchError> {
@@ -189,7 +205,14 @@ async fn start_probe(mut env: Env) -> Result<Role, LaunchError> {
     start_admin(&mut parts, admin, &monitoring);
     let metrics = ProbeMetrics::new(&monitoring.registry);
     parts.start("probe", |shutdown| probe::run(config, metrics, shutdown));
-    Ok(Role { parts, monitoring, serving: 0, store: None, banner: "linkup probe is ready".to_owned() })
+    Ok(Role {
+        parts,
+        monitoring,
+        serving: 0,
+        waited: Vec::new(),
+        store: None,
+        banner: "linkup probe is ready".to_owned(),
+    })
 }
 
 /// Connects to the bus, however long it cannot be reached; `check` says so meanwhile.

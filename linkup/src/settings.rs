@@ -104,6 +104,36 @@ pub async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListen
     bind(what, address, PORT)
 }
 
+/// A port that is taken, and on which nobody is let in yet: connections are refused until [`Reserved::listen`].
+#[derive(Debug)]
+pub struct Reserved {
+    socket: TcpSocket,
+    what: &'static str,
+    address: SocketAddr,
+}
+
+impl Reserved {
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had; the error names the setting.
+    pub fn listen(self) -> Result<TcpListener, LaunchError> {
+        let Self { socket, what, address } = self;
+        socket.listen(BACKLOG).map_err(|source| LaunchError::Port { what, address, setting: PORT, source })
+    }
+}
+
+/// Takes the public port for a process that may have to wait before it can serve.
+///
+/// # Errors
+///
+/// When it cannot be had; the error names the setting.
+pub fn reserve(what: &'static str, address: SocketAddr) -> Result<Reserved, LaunchError> {
+    let failed = |source| LaunchError::Port { what, address, setting: PORT, source };
+    Ok(Reserved { socket: bound(address).map_err(failed)?, what, address })
+}
+
 /// Opens the port for operators.
 ///
 /// # Errors
@@ -118,11 +148,15 @@ fn bind(what: &'static str, address: SocketAddr, setting: &'static str) -> Resul
 }
 
 fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
+    bound(address)?.listen(BACKLOG)
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A port whose earlier connections have not quite ended yet can be had again.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
 }
 
 /// The address under which somebody on this machine reaches a listener on `address`.

@@ -142,10 +142,15 @@ impl Status {
         self.inner.gauges.show_up(false);
     }
 
-    /// Whether any member answers, whatever it says.
+    /// Whether any member answers, whatever it says: the primary, or else another.
     async fn is_up(store: &Store) -> bool {
-        let whom = SelectionCriteria::ReadPreference(ReadPreference::Nearest { options: None });
+        Self::answers(store, ReadPreference::PrimaryPreferred { options: None }).await
+            || Self::answers(store, ReadPreference::Secondary { options: None }).await
+    }
+
+    async fn answers(store: &Store, whom: ReadPreference) -> bool {
         let admin = store.client().database("admin");
+        let whom = SelectionCriteria::ReadPreference(whom);
         let asked = admin.run_command(doc! {"ping": 1}).selection_criteria(whom);
         match timeout(UP_TIMEOUT, asked.into_future()).await {
             Ok(Ok(_)) => true,

@@ -54,7 +54,7 @@ async fn ask(link: &Link, echo: &mut Option<Echo>) -> Result<(), BusError> {
 /// Exports `linkup_bus_connected`. Not from a receiver: the registry would keep the connection open for as long as it
 /// lives.
 pub(super) fn export(registry: &Registry) -> Arc<AtomicBool> {
-    let metric = Arc::new(AtomicBool::new(true));
+    let metric = Arc::new(AtomicBool::new(false));
     let connected = Arc::clone(&metric);
     registry.collect(move |text| {
         let help = "1 while the connection to the bus is up; always 1 in one process";

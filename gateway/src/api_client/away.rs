@@ -1,6 +1,6 @@
 //! Whether the api, or the database behind it, is away.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Two signs of it. Either is enough.
 #[derive(Debug, Default)]
@@ -10,6 +10,8 @@ pub(crate) struct Away {
     /// The last batch that tells found that the service is unavailable. A database that answers and cannot write shows
     /// only here.
     failing: AtomicBool,
+    /// How many outages that the nodes saw are over.
+    epoch: AtomicU64,
 }
 
 impl Away {
@@ -17,13 +19,22 @@ impl Away {
     /// a batch for that.
     pub(super) fn asked(&self, is_ready: bool) {
         if self.unready.swap(!is_ready, Ordering::Relaxed) && is_ready {
+            self.epoch.fetch_add(1, Ordering::Relaxed);
             self.failing.store(false, Ordering::Relaxed);
         }
     }
 
-    /// What came of a batch.
-    pub(super) fn answered(&self, is_failing: bool) {
-        self.failing.store(is_failing, Ordering::Relaxed);
+    /// To be asked before a batch leaves, for [`Away::answered`].
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// What came of a batch that left in this epoch. One that left during an outage and failed says nothing of what is
+    /// now.
+    pub(super) fn answered(&self, epoch: u64, is_failing: bool) {
+        if !is_failing || epoch == self.epoch() {
+            self.failing.store(is_failing, Ordering::Relaxed);
+        }
     }
 
     /// Whether commands fail though nodes may say that they can commit.
@@ -46,10 +57,10 @@ mod tests {
         let away = Away::default();
         away.asked(true);
         assert!(!away.is_away());
-        away.answered(true);
+        away.answered(away.epoch(), true);
         away.asked(true);
         assert!(away.is_failing() && away.is_away(), "the nodes say that they can commit, and cannot");
-        away.answered(false);
+        away.answered(away.epoch(), false);
         assert!(!away.is_away());
     }
 
@@ -57,8 +68,11 @@ mod tests {
     fn the_end_of_an_outage_that_the_nodes_saw_needs_no_batch() {
         let away = Away::default();
         away.asked(false);
-        away.answered(true);
+        let epoch = away.epoch();
+        away.answered(epoch, true);
         away.asked(true);
         assert!(!away.is_away());
+        away.answered(epoch, true);
+        assert!(!away.is_away(), "it left before the outage was over");
     }
 }

@@ -144,7 +144,7 @@ async fn a_node_that_is_ready_and_does_not_commit_is_not_enough() {
     watched.until(None).await;
     let begun = Instant::now();
     for is_failing in [true, false] {
-        watched.away.answered(is_failing);
+        watched.away.answered(watched.away.epoch(), is_failing);
         while watched.health.is_ready() == is_failing {
             assert!(begun.elapsed() < DEADLINE);
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -78,6 +78,17 @@ async fn a_role_that_starts_during_an_outage_says_for_what_it_waits_and_goes_on_
             role.until(check, Some(reason)).await;
         }
     }
+    // What alerts are made of is there before what it is about.
+    for (role, series) in [
+        (0, "linkup_mongodb_up 0"),
+        (1, "linkup_mongodb_up 0"),
+        (1, "linkup_bus_connected 0"),
+        (2, "linkup_bus_connected 0"),
+    ] {
+        let metrics = roles[role].admin.get("/metrics").await.bytes;
+        let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+        assert!(metrics.lines().any(|line| line == series), "{series}: {metrics}");
+    }
     roles[0].process.line("waiting for MongoDB").await;
     roles[2].process.line("waiting for the bus; check that nats-server runs there").await;
     for relay in [&mongodb, &nats] {
