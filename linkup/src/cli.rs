@@ -1,8 +1,13 @@
 //! The command line.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use store::conversation::MAX_PARTICIPANTS;
+use store::friend::MAX_FRIENDS;
+
+use crate::seed::shape::FEWEST_IN_GROUP;
 
 /// What the help says about settings, which all come from the environment.
 const SETTINGS: &str = "\
@@ -18,6 +23,11 @@ Settings come from the environment; the most important:
   PROBE_URL        the public address, through the balancer; set for the launcher, it probes as well
   LINKUP_CACHE_DIR where a fetched MongoDB is kept (default ~/.cache/linkup)
   LOG              what is logged, such as info or debug";
+
+/// How many participants a group can have.
+const GROUP_SIZES: RangeInclusive<i64> = FEWEST_IN_GROUP as i64..=MAX_PARTICIPANTS as i64;
+/// The most messages of a conversation on average: ten times as many still have a millisecond each to themselves.
+const MAX_HISTORY: i64 = 1_000_000;
 
 /// Realtime chat on MongoDB change streams. Without a command everything runs in one process.
 #[derive(Debug, Parser)]
@@ -45,7 +55,7 @@ pub enum Command {
     Gateway,
     /// Exchange messages through the public address and measure it; needs PROBE_URL and JWT_SECRET.
     Probe,
-    /// Write users, conversations and their tokens straight into the database.
+    /// Write users, what is between them, and their tokens straight into the database.
     Seed(Seed),
 }
 
@@ -56,8 +66,26 @@ pub struct Seed {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub users: u32,
     /// How many conversations between two of them.
-    #[arg(long, value_name = "M")]
-    pub conversations: u32,
+    #[arg(long, value_name = "M", required_unless_present = "groups")]
+    pub conversations: Option<u32>,
+    /// How many groups; with --skew few large and many small ones.
+    #[arg(long, value_name = "G", requires = "group_size", value_parser = clap::value_parser!(u32).range(1..))]
+    pub groups: Option<u32>,
+    /// How many participants each group has, with --skew the largest one.
+    #[arg(long, value_name = "S", requires = "groups", value_parser = clap::value_parser!(u32).range(GROUP_SIZES))]
+    pub group_size: Option<u32>,
+    /// How many friends each user has, on average.
+    #[arg(long, value_name = "F", value_parser = clap::value_parser!(u32).range(1..=MAX_FRIENDS as i64))]
+    pub friends: Option<u32>,
+    /// How many messages each conversation has, on average; with --skew at most ten times as many.
+    #[arg(long, value_name = "H", value_parser = clap::value_parser!(u32).range(1..=MAX_HISTORY))]
+    pub history: Option<u32>,
+    /// Unevenly: some users are in many conversations and have many friends, and many in few, by Zipf's law.
+    #[arg(long)]
+    pub skew: bool,
+    /// What the draws begin with: the same number makes the same shape.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub random: u64,
     /// Where one line of JSON per user goes: userId, email, token, conversations (default: standard output).
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -78,10 +106,36 @@ mod tests {
     fn the_data_directory_may_stand_on_either_side_of_the_command() {
         let cli = Cli::try_parse_from(["linkup", "seed", "--users", "2", "--conversations", "1"]).unwrap();
         assert_eq!(cli.data_dir, PathBuf::from(".linkup"));
-        assert!(matches!(cli.command, Some(Command::Seed(Seed { users: 2, conversations: 1, out: None }))));
+        let Some(Command::Seed(seed)) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((seed.users, seed.conversations, seed.skew, seed.random), (2, Some(1), false, 1));
+        assert_eq!(
+            (seed.groups, seed.group_size, seed.friends, seed.history, seed.out),
+            (None, None, None, None, None)
+        );
         let before = Cli::try_parse_from(["linkup", "--data-dir", "x", "run"]).unwrap();
         let after = Cli::try_parse_from(["linkup", "run", "--data-dir", "x"]).unwrap();
         assert_eq!(before.data_dir, after.data_dir);
         assert!(Cli::try_parse_from(["linkup"]).unwrap().command.is_none());
+    }
+
+    #[test]
+    fn what_a_seed_cannot_be_is_refused_and_the_option_is_named() {
+        let refused = |arguments: &str| {
+            let seed = ["linkup", "seed", "--users", "9"].into_iter();
+            Cli::try_parse_from(seed.chain(arguments.split(' '))).unwrap_err().to_string()
+        };
+        for (arguments, named) in [
+            ("--skew", "--conversations"),
+            ("--groups 2", "--group-size"),
+            ("--conversations 0 --group-size 3", "--groups"),
+            ("--groups 0 --group-size 3", "--groups"),
+            ("--groups 1 --group-size 2", "2 is not in 3..=1000"),
+            ("--groups 1 --group-size 1001", "--group-size"),
+            ("--conversations 0 --friends 2001", "2001 is not in 1..=2000"),
+            ("--conversations 1 --history 0", "--history"),
+        ] {
+            let said = refused(arguments);
+            assert!(said.contains(named), "{arguments}: {said}");
+        }
     }
 }

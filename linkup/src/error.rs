@@ -10,6 +10,7 @@ use store::StoreError;
 
 use crate::data_dir::DataDirError;
 use crate::mongod::MongodError;
+use crate::seed::shape::SeedError;
 
 /// Why nothing runs, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -95,16 +96,9 @@ pub enum LaunchError {
         /// The directory.
         path: PathBuf,
     },
-    /// More conversations than there are pairs of users.
-    #[error("{users} users make {pairs} different pairs, which is less than {conversations} conversations")]
-    TooManyConversations {
-        /// How many users.
-        users: u32,
-        /// How many pairs they make.
-        pairs: u64,
-        /// How many conversations were asked for.
-        conversations: u32,
-    },
+    /// What is to be seeded cannot be.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
     /// What was seeded cannot be written down.
     #[error("{path} cannot be written ({source}); choose another file with --out")]
     Out {

@@ -1,6 +1,7 @@
 //! The launcher as a process: what it starts, what it leaves behind, and what it says when it cannot.
 
 mod program;
+mod seeding;
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,15 +10,15 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use linkup::data_dir::DataDir;
-use linkup::{mongod, seed};
-use serde_json::{Value, json};
+use linkup::mongod;
+use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::support::rest::Rest;
 use crate::support::{SECRET, eventually, mongo_uri};
-use program::{Launcher, exists, gone, linkup, linkup_with, path_with, refusal, signal};
+use program::{Launcher, exists, gone, linkup_with, path_with, refusal, signal};
 
 /// A first start may have to fetch MongoDB.
 const START: Duration = Duration::from_secs(120);
@@ -231,37 +232,4 @@ async fn a_role_that_is_still_starting_ends_when_it_is_told_to() {
         assert_eq!(process.terminate().await.code(), Some(0), "{role}");
         assert!(told.elapsed() < Duration::from_secs(3), "{role} took {:?}", told.elapsed());
     }
-}
-
-/// The users that a seed has written to `file`.
-fn seeded(file: &Path) -> Vec<Value> {
-    fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-#[tokio::test]
-async fn a_seed_goes_to_the_running_launcher_or_to_a_mongod_of_its_own() {
-    let folder = folder();
-    let file = folder.path().join("users.jsonl");
-    let arguments =
-        |users| ["seed", "--users", users, "--conversations", "2", "--out", file.to_str().unwrap()];
-    // Nobody runs yet.
-    linkup(folder.path(), &arguments("4")).success(START).await;
-    let first = seeded(&file);
-    assert_eq!(first.len(), 4);
-    assert_eq!(first[0]["email"], "user1@example.com");
-    assert_eq!(first[0]["conversations"], first[1]["conversations"]);
-
-    let launcher = Launcher::start(folder.path()).await;
-    can_sign_in(&launcher.address, "user4@example.com", seed::PASSWORD).await;
-    // Now it runs, and the e-mail addresses are taken.
-    linkup(folder.path(), &arguments("5")).success(START).await;
-    let second = seeded(&file);
-    let email = second[4]["email"].as_str().unwrap();
-    assert!(second.len() == 5 && email.starts_with("user5.") && email.ends_with("@example.com"), "{email}");
-    assert_eq!(second[4]["conversations"], json!([]));
-    can_sign_in(&launcher.address, email, seed::PASSWORD).await;
-    // Its tokens are good as well.
-    let rest = Rest::new(&format!("http://{}", launcher.address));
-    let conversations = rest.with_token(second[0]["token"].as_str().unwrap()).get("/api/conversations").await;
-    assert_eq!(conversations.body[0]["id"], second[0]["conversations"][0], "{conversations:?}");
 }
