@@ -212,7 +212,9 @@ def chat(build: Build, client: Path) -> Sample:
             people = ["--users", str(USERS), "--conversations", str(USERS // 2), "--out", seed]
             subprocess.run([*program, "seed", *people], env=environment, capture_output=True, check=True)
             pids = {"linkup": launcher.pid, "mongod": descendant("mongod", launcher.pid)}
-            return load([client, "chat", "--url", url, "--users", str(USERS), "--seed", seed], pids)
+            runs = Path(folder, "runs")
+            command = [client, "chat", "--url", url, "--users", str(USERS), "--seed", seed, "--out", runs]
+            return load(command, runs, pids)
         finally:
             launcher.terminate()
             try:
@@ -233,7 +235,7 @@ def until_ready(launcher: subprocess.Popen, output: Path) -> str:
     raise Discarded(f"the launcher is not ready:\n{output.read_text()}")
 
 
-def load(command: list, pids: dict[str, int]) -> Sample:
+def load(command: list, runs: Path, pids: dict[str, int]) -> Sample:
     """Runs the load, and reads the CPU of these processes when the measured time begins and when it ends."""
     plan = ["--rate", str(RATE), "--warmup", f"{WARMUP_S}s", "--duration", f"{DURATION_S}s"]
     # Without --json it says on standard error when all connections are open, and its times count from there.
@@ -242,16 +244,21 @@ def load(command: list, pids: dict[str, int]) -> Sample:
             raise Discarded("not all connections could be opened")
         begin = time.monotonic() + HEAD_START_S + WARMUP_S
         (first, before), (last, after) = (cpu_at(begin + later, pids) for later in (0.0, DURATION_S))
-        report = results(client)
+        problems = client.communicate(timeout=RUN_DEADLINE_S)[1]
+    reports = list(runs.glob("*/report.json"))
+    if not reports:
+        raise Discarded(f"it ended with {client.returncode} and without results: {problems.strip()}")
+    report = json.loads(reports[0].read_text())
     if report["verdict"] != "ok":
         raise Discarded(report["verdict"])
-    if report["achieved_rate"] < 0.99 * RATE:
-        raise Discarded(f"only {report['achieved_rate']} messages a second were achieved")
-    messages = report["measured"] / report["duration_s"] * (last - first)
+    achieved = report["rates"]["achieved"]
+    if achieved < 0.99 * RATE:
+        raise Discarded(f"only {achieved} messages a second were achieved")
+    messages = achieved * (last - first)
     each = {name: (after[name] - before[name]) * 1e6 / messages for name in pids}
-    latency = report["latency_ms"]
+    delivery = next(latency for latency in report["latencies"] if latency["name"] == "delivery")
     cpu_us = {"linkup and mongod": sum(each.values())} | each
-    return Sample(cpu_us, latency["p50"], latency["p99"], report["achieved_rate"])
+    return Sample(cpu_us, delivery["p50"], delivery["p99"], achieved)
 
 
 def cpu_at(when: float, pids: dict[str, int]) -> tuple[float, dict[str, float]]:

@@ -1,134 +1,67 @@
-//! The load harness: a black-box client that puts LinkUp under a fixed load and judges what came back.
+//! The load harness: a black-box client that puts a chat server under load and proves what became of every message.
 //!
-//! *Open loop*: messages leave by a schedule that is drawn up beforehand and never waits for the server,
-//! and every latency is counted from the **scheduled** time. A server (or a harness) that stalls is
-//! therefore charged for every message that should have been sent meanwhile; a closed loop would hide
-//! just those ("coordinated omission"). How late the harness itself was is reported beside the latencies.
+//! *Open loop*: what is done is due by a schedule that never waits for the server, and every latency counts from the
+//! **scheduled** time. A server (or a harness) that stalls is therefore charged for everything that should have
+//! happened meanwhile; a closed loop would hide just that ("coordinated omission"). The latency from the actual start
+//! stands beside it, and how late the harness itself was. What it could not start in time is left out and counted.
 //!
-//! Every run ends with a verdict. It is `ok` only if each send was acknowledged and each acknowledged
-//! message arrived exactly once and in `seq` order.
+//! *Proof*: every acknowledged message is followed to every connection that is entitled to it, and looked for over REST
+//! in the end. One that is lost, doubled, out of order or with a stranger fails the run and is named.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`cli`] | the command line |
-//! | [`chat`] | the scenario `chat`: people in pairs who write to each other |
-//! | [`find_max`] | the highest rate of `chat` that holds a service level |
-//! | [`search`] | where to look next for it |
+//! | [`cli`], [`command`] | the command line, and carrying it out |
+//! | [`plan`], [`profile`] | what a run does: scenarios, settings, profiles |
+//! | [`run`] | one run, from the first connection to the verdict |
+//! | [`find_max`], [`search`] | the most that holds a service level |
 //! | [`service_level`] | what a run has to keep to |
-//! | [`interrupt`] | ending a run early, in good order |
-//! | [`idle`] | the scenario `idle`: what a connection costs that does nothing |
-//! | [`schedule`] | who sends the how-manieth message when |
-//! | [`pacer`] | the thread that sends by the schedule |
-//! | [`seat`] | one person's place in the run: from what arrives to ledger and histograms |
-//! | [`ledger`] | what one person sent and got, and the verdict over all of them |
-//! | [`marker`] | the text of a message, by which its arrival is recognised |
-//! | [`people`] | users and conversations, from a seed file or registered over REST |
-//! | [`rest`] | the few REST calls that registering takes |
-//! | [`connect`] | opening many connections, a bounded number at once |
-//! | [`connection`] | one authenticated connection |
-//! | [`dialect`] | the two protocols on top of WebSocket: Socket.IO and plain JSON |
-//! | [`wire`] | WebSocket frames |
-//! | [`process`] | what Linux tells about a process: limits, memory, CPU |
-//! | [`report`] | histograms, percentiles, the line of results, progress |
+//! | [`crew`] | the processes of a run |
+//! | [`traffic`] | what each of them does over its connections |
+//! | [`engine`] | driving connections: sockets, frames, packets |
+//! | [`arrivals`], [`clock`] | when what is due |
+//! | [`requests`], [`rest`] | what is done over REST |
+//! | [`ledger`], [`tracker`], [`marker`] | what was sent and what arrived |
+//! | [`judge`], [`verify`] | what was lost, and what is not there over REST |
+//! | [`recorder`] | latencies and counts |
+//! | [`people`], [`world`] | users and conversations |
+//! | [`resources`], [`process`], [`scrape`] | what processes use, and where messages wait |
+//! | [`exposition`] | the harness's own metrics |
+//! | [`report`] | what a run comes to, and the files that it leaves |
+//! | [`compare`], [`statistics`] | whether one set of runs is worse than another |
+//! | [`console`], [`interrupt`], [`error`] | progress, Ctrl-C, what can go wrong |
 
-pub mod chat;
+pub mod arrivals;
 pub mod cli;
-pub mod connect;
-pub mod connection;
-pub mod dialect;
+pub mod clock;
+pub mod command;
+pub mod compare;
+pub mod console;
+pub mod crew;
+pub mod engine;
+pub mod error;
+pub mod exposition;
 pub mod find_max;
-pub mod idle;
 pub mod interrupt;
+pub mod judge;
 pub mod ledger;
 pub mod marker;
-pub mod pacer;
 pub mod people;
+pub mod plan;
 pub mod process;
+pub mod profile;
+pub mod recorder;
 pub mod report;
+pub mod requests;
+pub mod resources;
 pub mod rest;
-pub mod schedule;
+pub mod run;
+pub mod scrape;
 pub mod search;
-pub mod seat;
 pub mod service_level;
-pub mod wire;
+pub mod statistics;
+pub mod tracker;
+pub mod traffic;
+pub mod verify;
+pub mod world;
 
-/// Why a run could not take place. (A run that took place and went badly has a failed verdict instead.)
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The options contradict each other or the seed file.
-    #[error("{0}")]
-    Usage(String),
-    /// The address cannot be used.
-    #[error("--url {url}: {problem}")]
-    Url {
-        /// As it was given.
-        url: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The address is not of this machine, and nobody said that it may be put under load.
-    #[error(
-        "--url {url}: {address} is not an address of this machine; load may take a server down, so say that it is yours \
-         to load with --i-own-this-target"
-    )]
-    NotOwned {
-        /// As it was given.
-        url: String,
-        /// What it means.
-        address: std::net::IpAddr,
-    },
-    /// It was ended before there was anything to report.
-    #[error("interrupted before anything was measured")]
-    Interrupted,
-    /// The seed file cannot be used.
-    #[error("seed file {path}: {problem}")]
-    Seed {
-        /// Its path.
-        path: String,
-        /// What is wrong with it, with the line's number where there is one.
-        problem: String,
-    },
-    /// The process may not open as many files as there are to be connections.
-    #[error(
-        "{connections} connections need {need} open files, but this process may open only {limit}: \
-         raise the limit (ulimit -n {need}) or spread the connections over several loadtest processes"
-    )]
-    FileLimit {
-        /// How many connections were asked for.
-        connections: usize,
-        /// How many open files that takes.
-        need: u64,
-        /// How many are allowed.
-        limit: u64,
-    },
-    /// A connection could not be opened.
-    #[error("connection {number} could not be opened: {source}")]
-    Connect {
-        /// Which one, from 0.
-        number: usize,
-        /// What happened.
-        source: connection::ConnectError,
-    },
-    /// A REST call failed.
-    #[error("{call}: {problem}")]
-    Rest {
-        /// Method and path.
-        call: String,
-        /// What happened, or what was answered.
-        problem: String,
-    },
-    /// The process to observe cannot be observed.
-    #[error("process {pid}: {problem}")]
-    Process {
-        /// Its id.
-        pid: u32,
-        /// Why not.
-        problem: String,
-    },
-    /// Signals cannot be listened for.
-    #[error("signals cannot be listened for: {0}")]
-    Signals(#[source] std::io::Error),
-    /// A task of the harness itself ended badly.
-    #[error("a task of the harness failed")]
-    Task(#[from] tokio::task::JoinError),
-}
+pub use error::Error;

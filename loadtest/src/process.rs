@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::Error;
+use crate::error::Error;
 
 /// Linux reports CPU time in hundredths of a second on every architecture it runs on today.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -22,6 +22,19 @@ const OTHER_FILES: u64 = 64;
 pub fn check_open_files(connections: usize) -> Result<(), Error> {
     let Ok(limits) = fs::read_to_string("/proc/self/limits") else { return Ok(()) };
     check_limit(&limits, connections)
+}
+
+/// How many files this process may open; `None` where that is unlimited or unknown.
+#[must_use]
+pub fn open_files_limit() -> Option<u64> {
+    open_files(&fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+/// CPU time that the calling thread has used so far, in microseconds; `None` where the system does not tell.
+#[must_use]
+pub fn thread_cpu_us() -> Option<u64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split(' ').next()?.parse::<u64>().ok().map(|nanoseconds| nanoseconds / 1_000)
 }
 
 fn check_limit(limits: &str, connections: usize) -> Result<(), Error> {

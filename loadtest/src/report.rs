@@ -1,74 +1,119 @@
-//! Histograms, percentiles, the line of results, and progress for the person who watches.
+//! What a run comes to, and what it leaves behind.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`files`] | the folder of a run: JSON, CSV, JUnit, histograms, HTML |
+//! | [`host`] | the machine and the program |
 
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+pub mod files;
+pub mod host;
+
+use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use serde_json::{Value, json};
 
-/// The longest latency that is told apart, in microseconds: ten minutes.
-const LONGEST_US: u64 = 600_000_000;
+use crate::plan::{Flavor, Plan};
+use crate::recorder::{Latency, Values, add, histogram};
 
-/// Latencies in microseconds, to three significant digits. May be written from many tasks.
-#[derive(Debug)]
-pub struct Latencies(Mutex<Histogram<u64>>);
+/// The version of `report.json`.
+const FORMAT: u32 = 1;
+/// How fine the curve by percentile is drawn: points for each halving of the distance to the end.
+const TICKS_PER_HALF: u32 = 5;
 
-impl Default for Latencies {
-    fn default() -> Self {
-        // Invariant: the bounds are constants that the library accepts.
-        let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3).expect("valid bounds");
-        Self(Mutex::new(histogram))
-    }
+/// Everything about a run, as `report.json` has it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The version of this format.
+    pub format: u32,
+    /// The harness.
+    pub program: host::Program,
+    /// The machine on which it ran.
+    pub host: host::Host,
+    /// When it began, as RFC 3339 has it.
+    pub started_at: String,
+    /// The scenario's name, or the profile's.
+    pub scenario: String,
+    /// The server and how it was spoken to.
+    pub target: Target,
+    /// What was asked for.
+    pub parameters: Value,
+    /// How long each phase took, in seconds.
+    pub phases: BTreeMap<&'static str, f64>,
+    /// Whether it was ended early. Then all this is of what was until then.
+    pub interrupted: bool,
+    /// Whether everything held.
+    pub passed: bool,
+    /// `ok`, or `failed: ` and why.
+    pub verdict: String,
+    /// What was held against what.
+    pub checks: Vec<Check>,
+    /// Everything that was counted.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// Per second: offered, achieved, deliveries, connects.
+    pub rates: BTreeMap<&'static str, f64>,
+    /// Latencies of the measured time.
+    pub latencies: Vec<Measured>,
+    /// What happened in each second.
+    pub series: Series,
+    /// What processes used in each second, the harness first.
+    pub resources: Vec<Resource>,
+    /// Where messages waited in a LinkUp.
+    pub stages: Vec<Stage>,
+    /// What each connection costs the first of the watched processes, of a run of connections that do nothing.
+    pub memory_per_connection_bytes: Option<f64>,
+    /// The harness itself.
+    pub harness: Harness,
+    /// The search that this run ended, if it did.
+    pub search: Option<Value>,
+    /// The first reason that was given for something that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_failure: Option<String>,
+    /// How the first connection ended that the server closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_disconnect: Option<String>,
+    /// The histograms behind the latencies, as `latency.hlog` has them.
+    pub histograms: BTreeMap<&'static str, String>,
 }
 
-impl Latencies {
-    /// Adds one.
-    pub fn record(&self, microseconds: u64) {
-        self.lock().saturating_record(microseconds);
-    }
-
-    /// The percentiles of all that was added so far.
-    #[must_use]
-    pub fn percentiles(&self) -> Percentiles {
-        let histogram = self.lock();
-        let at = |quantile| millis(histogram.value_at_quantile(quantile));
-        Percentiles {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: millis(histogram.max()),
-        }
-    }
-
-    /// How many were added.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.lock().len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Histogram<u64>> {
-        // A histogram is usable whatever the holder of the lock was doing when it panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The server and how it was spoken to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Target {
+    /// The public address.
+    pub url: String,
+    /// The protocol.
+    pub protocol: &'static str,
+    /// `linkup` or `spec`.
+    pub flavor: Flavor,
 }
 
-fn millis(microseconds: u64) -> f64 {
-    microseconds as f64 / 1_000.0
+/// Something that has to hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// `slo`, `correctness` or `harness`.
+    pub kind: &'static str,
+    /// What.
+    pub name: String,
+    /// How much there may be.
+    pub limit: String,
+    /// How much there was.
+    pub measured: String,
+    /// Whether it holds.
+    pub passed: bool,
+    /// Some cases in which it did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<String>,
 }
 
-/// Rounds to `digits` behind the point, for the eye.
-#[must_use]
-pub fn rounded(value: f64, digits: i32) -> f64 {
-    let scale = 10_f64.powi(digits);
-    (value * scale).round() / scale
-}
-
-/// Percentiles of a latency, in milliseconds. All zero where nothing was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// Percentiles, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
+    /// How many there were.
+    pub count: u64,
+    /// Their mean.
+    pub mean: f64,
     /// The median.
     pub p50: f64,
     /// 90 % are at most this.
@@ -81,80 +126,246 @@ pub struct Percentiles {
     pub max: f64,
 }
 
-impl fmt::Display for Percentiles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { p50, p90, p99, p999, max } = self;
-        write!(f, "p50 {p50:.1}, p90 {p90:.1}, p99 {p99:.1}, p99.9 {p999:.1}, max {max:.1} ms")
-    }
+/// A latency.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub title: &'static str,
+    /// From the scheduled time.
+    #[serde(flatten)]
+    pub corrected: Percentiles,
+    /// From the actual start.
+    pub uncorrected: Option<Percentiles>,
+    /// Percentiles and their latencies, in milliseconds.
+    pub by_percentile: Vec<(f64, f64)>,
 }
 
-/// What a run counts while it goes on, for the progress lines. The verdict does not rest on these.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Messages sent.
-    pub sent: AtomicU64,
-    /// Sends answered.
-    pub answered: AtomicU64,
-    /// Messages arrived at the other person.
-    pub delivered: AtomicU64,
-    /// Connections lost.
-    pub disconnects: AtomicU64,
-    /// Signs of life given.
-    pub pings: AtomicU64,
+/// What happened in each second.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Series {
+    /// How long each row is, in seconds.
+    pub interval_s: f64,
+    /// The names of the columns.
+    pub columns: [&'static str; COLUMNS.len()],
+    /// The rows.
+    pub rows: Vec<Row>,
 }
 
-impl Counters {
-    /// Adds one to a counter.
-    pub fn add(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
+/// A cell of the series.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Cell {
+    /// A count.
+    Count(u64),
+    /// A rate or a latency in milliseconds.
+    Number(f64),
+    /// A phase.
+    Name(&'static str),
+    /// Nothing was measured.
+    Nothing,
+}
 
-    /// Reads a counter.
+/// A second, in the order of [`COLUMNS`].
+pub type Row = [Cell; COLUMNS.len()];
+
+/// The columns of the series.
+pub const COLUMNS: [&str; 14] = [
+    "second",
+    "phase",
+    "connections",
+    "offered",
+    "sent",
+    "acknowledged",
+    "delivered",
+    "errors",
+    "skipped",
+    "p50",
+    "p90",
+    "p99",
+    "max",
+    "lateP99",
+];
+
+/// What a process used.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub pid: u32,
+    /// Processor cores in each row of the series.
+    pub cores: Vec<Option<f64>>,
+    /// Resident memory at the end of each row.
+    pub resident_bytes: Vec<Option<u64>>,
+}
+
+/// Where messages waited.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stage {
+    /// The stage's name.
+    pub name: String,
+    /// How many messages.
+    pub count: u64,
+    /// Their mean time there, in milliseconds.
+    pub mean: f64,
+    /// The median.
+    pub p50: f64,
+    /// 99 % are at most this.
+    pub p99: f64,
+}
+
+/// The harness itself.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Harness {
+    /// Processor cores in the measured time.
+    pub cores: f64,
+    /// Resident memory at the end of it.
+    pub resident_bytes: u64,
+    /// CPU of driving the connections, for each arrival of a message, in microseconds.
+    pub cpu_per_event_us: Option<f64>,
+    /// The same against a server that does nothing, where it was measured.
+    pub floor_cpu_per_event_us: Option<f64>,
+    /// How late arrivals were started.
+    pub late_ms: Percentiles,
+    /// Arrivals that were left out since they were too late.
+    pub skipped: u64,
+    /// How many processes it was.
+    pub workers: usize,
+    /// Whether it measured itself.
+    pub bottleneck: bool,
+}
+
+impl Cell {
+    /// A latency, if there was any.
     #[must_use]
-    pub fn get(counter: &AtomicU64) -> u64 {
-        counter.load(Ordering::Relaxed)
-    }
-}
-
-/// The first text that was given, of perhaps very many.
-#[derive(Debug, Default)]
-pub struct FirstText(OnceLock<String>);
-
-impl FirstText {
-    /// Gives a text; it is made only if there is none yet.
-    pub fn give(&self, text: impl FnOnce() -> String) {
-        self.0.get_or_init(text);
-    }
-
-    /// The text, if there was one.
-    #[must_use]
-    pub fn get(&self) -> Option<String> {
-        self.0.get().cloned()
-    }
-}
-
-/// Lines on standard error for whoever watches.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    quiet: bool,
-}
-
-impl Progress {
-    /// How often there is a line while a run goes on.
-    pub const INTERVAL: Duration = Duration::from_secs(3);
-
-    /// Progress that is shown, or (`quiet`) not.
-    #[must_use]
-    pub const fn new(quiet: bool) -> Self {
-        Self { quiet }
-    }
-
-    /// Shows a line.
-    pub fn say(&self, line: fmt::Arguments<'_>) {
-        if !self.quiet {
-            eprintln!("{line}");
+    pub fn latency(histogram: &Histogram<u64>, quantile: f64) -> Self {
+        if histogram.is_empty() {
+            Self::Nothing
+        } else {
+            Self::Number(millis(histogram.value_at_quantile(quantile)))
         }
     }
+}
+
+impl Percentiles {
+    /// Of these values, in microseconds.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| millis(histogram.value_at_quantile(quantile));
+        Self {
+            count: histogram.len(),
+            mean: rounded(histogram.mean() / 1_000.0, 3),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: millis(histogram.max()),
+        }
+    }
+}
+
+impl Measured {
+    /// A latency, from the scheduled time and from the actual start.
+    #[must_use]
+    pub fn of(latency: Latency, corrected: &Histogram<u64>, uncorrected: &Histogram<u64>) -> Self {
+        let curve = corrected.iter_quantiles(TICKS_PER_HALF);
+        Self {
+            name: latency.as_str(),
+            title: latency.title(),
+            corrected: Percentiles::of(corrected),
+            uncorrected: Some(Percentiles::of(uncorrected)),
+            by_percentile: curve
+                .map(|point| {
+                    (rounded(point.quantile_iterated_to() * 100.0, 6), millis(point.value_iterated_to()))
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Report {
+    /// The percentiles of a latency; all zero where nothing was measured.
+    #[must_use]
+    pub fn latency(&self, latency: Latency) -> Percentiles {
+        let found = self.latencies.iter().find(|measured| measured.name == latency.as_str());
+        found.map(|measured| measured.corrected).unwrap_or_default()
+    }
+
+    /// What did not hold, in words.
+    #[must_use]
+    pub fn broken(&self) -> Vec<String> {
+        self.checks.iter().filter(|check| !check.passed).map(Check::words).collect()
+    }
+}
+
+impl Check {
+    /// What did not hold, in the words of a verdict.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self.kind {
+            "correctness" => format!("{} {}", self.measured, self.name),
+            _ => format!("{} {}, over {}", self.name, self.measured, self.limit),
+        }
+    }
+}
+
+/// The version of the format.
+#[must_use]
+pub const fn format() -> u32 {
+    FORMAT
+}
+
+/// What was asked for, as the report shows it.
+#[must_use]
+pub fn parameters(plan: &Plan) -> Value {
+    let seconds = |time: std::time::Duration| rounded(time.as_secs_f64(), 3);
+    let rate: serde_json::Map<String, Value> =
+        plan.rates.0.iter().map(|(action, rate)| (action.as_str().to_owned(), json!(rate))).collect();
+    json!({
+        "users": plan.users,
+        "topology": plan.topology,
+        "rate": rate,
+        "connectRate": plan.connect_rate,
+        "connects": plan.connects,
+        "arrivals": plan.arrivals,
+        "durationS": seconds(plan.duration),
+        "warmupS": seconds(plan.warmup),
+        "rampS": seconds(plan.ramp),
+        "settleS": seconds(plan.settle),
+        "awayS": seconds(plan.away),
+        "slo": plan.slo,
+        "contentBytes": plan.content_bytes,
+        "uploadBytes": plan.upload_bytes,
+        "random": plan.random,
+        "verify": plan.verify,
+    })
+}
+
+/// The histogram of these values.
+#[must_use]
+pub fn filled(values: &Values) -> Histogram<u64> {
+    let mut filled = histogram();
+    add(&mut filled, values);
+    filled
+}
+
+/// Microseconds in milliseconds.
+#[must_use]
+pub fn millis(microseconds: u64) -> f64 {
+    microseconds as f64 / 1_000.0
+}
+
+/// Rounds to `digits` behind the point, for the eye.
+#[must_use]
+pub fn rounded(value: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (value * scale).round() / scale
 }
 
 #[cfg(test)]
@@ -163,30 +374,19 @@ mod tests {
 
     #[test]
     fn percentiles_are_in_milliseconds() {
-        let latencies = Latencies::default();
-        assert_eq!(latencies.percentiles().max, 0.0);
+        let mut values = histogram();
+        assert_eq!(Percentiles::of(&values), Percentiles::default());
         for microseconds in 1..=10_000 {
-            latencies.record(microseconds);
+            values.saturating_record(microseconds);
         }
-        let Percentiles { p50, p90, p99, p999, max } = latencies.percentiles();
-        for (found, expected) in [(p50, 5.0), (p90, 9.0), (p99, 9.9), (p999, 9.99), (max, 10.0)] {
+        let Percentiles { count, mean, p50, p90, p99, p999, max } = Percentiles::of(&values);
+        let expected = [5.0, 5.0, 9.0, 9.9, 9.99, 10.0];
+        for (found, expected) in [mean, p50, p90, p99, p999, max].into_iter().zip(expected) {
             assert!((found - expected).abs() < 0.02, "{found} for {expected}");
         }
-        assert_eq!(latencies.count(), 10_000);
-    }
-
-    #[test]
-    fn the_shape_of_percentiles_in_json() {
-        let latencies = Latencies::default();
-        latencies.record(1_500);
-        let json = serde_json::to_string(&latencies.percentiles()).unwrap();
-        assert_eq!(json, r#"{"p50":1.5,"p90":1.5,"p99":1.5,"p999":1.5,"max":1.5}"#);
-    }
-
-    #[test]
-    fn a_latency_beyond_the_scale_is_kept_at_its_end() {
-        let latencies = Latencies::default();
-        latencies.record(u64::MAX);
-        assert!(latencies.percentiles().max >= 600_000.0);
+        assert_eq!(count, 10_000);
+        let curve = Measured::of(Latency::Delivery, &values, &values).by_percentile;
+        assert_eq!(curve.last().map(|(percentile, _)| *percentile), Some(100.0));
+        assert!(curve.windows(2).all(|two| two[0] <= two[1]), "{curve:?}");
     }
 }

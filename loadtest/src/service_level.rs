@@ -4,7 +4,40 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::chat::ChatReport;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What a run came to, as far as a service level speaks of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reached {
+    /// The median latency of messages, from the scheduled time to the arrival, in milliseconds.
+    pub p50: f64,
+    /// 90 % are at most this.
+    pub p90: f64,
+    /// 99 % are at most this.
+    pub p99: f64,
+    /// 99.9 % are at most this.
+    pub p999: f64,
+    /// Everything that was started, and what of it failed or was never answered.
+    pub started: u64,
+    /// What of it failed or was never answered.
+    pub errors: u64,
+    /// Acknowledged messages that are missing somewhere.
+    pub lost: u64,
+}
+
+/// Whether a limit holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The limit's name.
+    pub name: &'static str,
+    /// The limit, in words.
+    pub limit: String,
+    /// What was reached, in words.
+    pub reached: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
 
 /// Every limit that is named has to hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,13 +72,12 @@ impl Percentile {
         Self::ALL.iter().find(|(_, percentile)| *percentile == self).map_or("", |(name, _)| name)
     }
 
-    fn of(self, report: &ChatReport) -> f64 {
-        let latency = &report.latency_ms;
+    fn of(self, reached: &Reached) -> f64 {
         match self {
-            Self::P50 => latency.p50,
-            Self::P90 => latency.p90,
-            Self::P99 => latency.p99,
-            Self::P999 => latency.p999,
+            Self::P50 => reached.p50,
+            Self::P90 => reached.p90,
+            Self::P99 => reached.p99,
+            Self::P999 => reached.p999,
         }
     }
 }
@@ -59,25 +91,28 @@ impl Default for ServiceLevel {
 }
 
 impl ServiceLevel {
-    /// What is not kept, in words; nothing if everything is.
+    /// Holds what was reached against each limit.
     #[must_use]
-    pub fn broken_by(&self, report: &ChatReport) -> Vec<String> {
-        let broken = self.limits.iter().filter_map(|limit| match *limit {
-            Limit::Latency(percentile, limit) => {
-                let (found, limit) = (percentile.of(report), limit.as_secs_f64() * 1_000.0);
-                (found > limit).then(|| format!("{} {found:.1} ms, over {limit} ms", percentile.name()))
-            }
-            Limit::Errors(limit) => {
-                let found = error_share(report);
-                let (shown, limit_shown) = (found * 100.0, limit * 100.0);
-                (found > limit).then(|| format!("{shown:.3} % errors, over {limit_shown} %"))
-            }
-            Limit::Lost(limit) => {
-                let found = report.tally.lost + report.tally.lost_echoes;
-                (found > limit).then(|| format!("{found} lost, over {limit}"))
-            }
+    pub fn check(&self, reached: &Reached) -> Vec<Held> {
+        let held = self.limits.iter().map(|limit| {
+            let (limit_in_words, in_words, holds) = match *limit {
+                Limit::Latency(percentile, limit) => {
+                    let (found, limit) = (percentile.of(reached), limit.as_secs_f64() * 1_000.0);
+                    (format!("{limit} ms"), format!("{found:.1} ms"), found <= limit)
+                }
+                Limit::Errors(limit) => {
+                    let found = if reached.started == 0 {
+                        0.0
+                    } else {
+                        reached.errors as f64 / reached.started as f64
+                    };
+                    (format!("{} %", limit * 100.0), format!("{:.3} %", found * 100.0), found <= limit)
+                }
+                Limit::Lost(limit) => (limit.to_string(), reached.lost.to_string(), reached.lost <= limit),
+            };
+            Held { name: name(limit), limit: limit_in_words, reached: in_words, holds }
         });
-        broken.collect()
+        held.collect()
     }
 
     /// Whether it says how many errors there may be, and how many losses. What it does not say must not be at all.
@@ -88,10 +123,16 @@ impl ServiceLevel {
     }
 }
 
-/// The share of messages that were sent and failed or were never answered.
-fn error_share(report: &ChatReport) -> f64 {
-    let errors = report.tally.failed + report.tally.unanswered;
-    if report.tally.sent == 0 { 0.0 } else { errors as f64 / report.tally.sent as f64 }
+impl Serialize for ServiceLevel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ServiceLevel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 impl FromStr for ServiceLevel {
@@ -188,19 +229,21 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_held_against_each_limit() {
-        let broken = |level: &str, change: fn(&mut ChatReport)| {
-            let mut report = ChatReport::example();
-            change(&mut report);
-            level.parse::<ServiceLevel>().unwrap().broken_by(&report)
+    fn what_was_reached_is_held_against_each_limit() {
+        let good =
+            Reached { p50: 10.0, p90: 20.0, p99: 100.0, started: 1_000, errors: 10, lost: 1, p999: 500.0 };
+        let broken = |level: &str, reached: Reached| {
+            let held = level.parse::<ServiceLevel>().unwrap().check(&reached);
+            let broken = held.into_iter().filter(|held| !held.holds);
+            broken
+                .map(|held| format!("{} {} over {}", held.name, held.reached, held.limit))
+                .collect::<Vec<_>>()
         };
         let all = "p50=10ms,p99=100ms,errors=1%,lost=1";
-        assert_eq!(broken(all, |_| {}), Vec::<String>::new());
-        assert_eq!(broken(all, |report| report.latency_ms.p99 = 100.5), ["p99 100.5 ms, over 100 ms"]);
-        let errors = |report: &mut ChatReport| (report.tally.failed, report.tally.unanswered) = (10, 11);
-        assert_eq!(broken(all, errors), ["2.100 % errors, over 1 %"]);
-        let lost = |report: &mut ChatReport| (report.tally.lost, report.tally.lost_echoes) = (1, 1);
-        assert_eq!(broken(all, lost), ["2 lost, over 1"]);
-        assert_eq!(broken("p90=1ms", |_| {}), ["p90 2.0 ms, over 1 ms"]);
+        assert_eq!(broken(all, good), Vec::<String>::new());
+        assert_eq!(broken(all, Reached { p99: 100.5, ..good }), ["p99 100.5 ms over 100 ms"]);
+        assert_eq!(broken(all, Reached { errors: 21, ..good }), ["errors 2.100 % over 1 %"]);
+        assert_eq!(broken(all, Reached { lost: 2, ..good }), ["lost 2 over 1"]);
+        assert_eq!(broken("p90=1ms,p99.9=1s", good), ["p90 20.0 ms over 1 ms"]);
     }
 }

@@ -1,15 +1,16 @@
 //! The clients: many authenticated Socket.IO connections that read and give signs of life, and count what comes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use loadtest::connect::connect_all;
-use loadtest::connection::{Connection, Target};
-use loadtest::dialect::Protocol;
+use loadtest::engine::packet::{Admission, Credentials, Packet, Protocol};
+use loadtest::engine::sockets::{SocketId, Sockets};
+use loadtest::engine::target::Target;
+use loadtest::engine::{Application, Closed, Engine, Handle};
 use loadtest::process::check_open_files;
-use loadtest::report::FirstText;
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::{Failure, feed};
@@ -22,9 +23,10 @@ const LOST: u32 = u32::MAX;
 
 /// Open connections. They are closed when this is dropped.
 pub(crate) struct Crowd {
-    target: Target,
-    readers: JoinSet<()>,
-    listeners: Vec<Arc<Mutex<Heard>>>,
+    engine: Handle<Command>,
+    thread: Option<JoinHandle<()>>,
+    listeners: Arc<Mutex<Vec<Heard>>>,
+    len: usize,
     shared: Arc<Shared>,
 }
 
@@ -32,7 +34,25 @@ struct Shared {
     epoch: Instant,
     received: AtomicU64,
     disconnects: AtomicU64,
-    first_disconnect: FirstText,
+    first_disconnect: OnceLock<String>,
+}
+
+/// What the thread that drives the connections is asked for.
+enum Command {
+    /// Open one with each token; how long that took, or why one could not be opened.
+    Join(Vec<Arc<str>>, oneshot::Sender<Result<Duration, String>>),
+    /// Close them all, and end.
+    Leave,
+}
+
+/// The connections, on their thread.
+struct Listening {
+    shared: Arc<Shared>,
+    listeners: Arc<Mutex<Vec<Heard>>>,
+    waiting: Vec<Arc<str>>,
+    next: usize,
+    opening: usize,
+    joining: Option<(Instant, oneshot::Sender<Result<Duration, String>>)>,
 }
 
 /// What one connection got.
@@ -56,35 +76,48 @@ pub(crate) struct Tally {
 
 impl Crowd {
     /// Nobody yet.
-    pub(crate) fn of(target: Target, epoch: Instant) -> Self {
-        let shared = Shared {
+    pub(crate) fn of(target: Target, epoch: Instant) -> Result<Self, Failure> {
+        let shared = Arc::new(Shared {
             epoch,
             received: AtomicU64::new(0),
             disconnects: AtomicU64::new(0),
-            first_disconnect: FirstText::default(),
+            first_disconnect: OnceLock::new(),
+        });
+        let listeners = Arc::<Mutex<Vec<Heard>>>::default();
+        let (engine, handle) = Engine::new(target, Protocol::SocketIo)?;
+        let listening = Listening {
+            shared: Arc::clone(&shared),
+            listeners: Arc::clone(&listeners),
+            waiting: Vec::new(),
+            next: 0,
+            opening: 0,
+            joining: None,
         };
-        Self { target, readers: JoinSet::new(), listeners: Vec::new(), shared: Arc::new(shared) }
+        let thread = thread::spawn(move || {
+            if let Err(error) = engine.run(listening) {
+                eprintln!("connections cannot be driven: {error}");
+            }
+        });
+        Ok(Self { engine: handle, thread: Some(thread), listeners, len: 0, shared })
     }
 
     /// Opens a connection with each token; returns how many were open and admitted each second.
     pub(crate) async fn join(&mut self, tokens: &[Arc<str>]) -> Result<f64, Failure> {
-        check_open_files(self.listeners.len() + tokens.len())?;
-        let Self { readers, listeners, shared, target } = self;
-        Ok(connect_all(target, Protocol::SocketIo, tokens.to_vec(), AT_ONCE, |_, connection| {
-            let heard = Arc::<Mutex<Heard>>::default();
-            listeners.push(Arc::clone(&heard));
-            readers.spawn(attend(connection, heard, Arc::clone(shared)));
-        })
-        .await?)
+        check_open_files(self.len + tokens.len())?;
+        let (done, joined) = oneshot::channel();
+        self.engine.send(Command::Join(tokens.to_vec(), done));
+        let took = joined.await??;
+        self.len += tokens.len();
+        Ok(tokens.len() as f64 / took.as_secs_f64().max(1e-6))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.listeners.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     /// How many connections the server closed, and how the first of them; `None` if all are open.
     pub(crate) fn lost(&self) -> Option<String> {
-        let how = self.shared.first_disconnect.get()?;
+        let how = self.shared.first_disconnect.get()?.clone();
         Some(format!(
             "{} of {}, the first: {how}",
             self.shared.disconnects.load(Ordering::Relaxed),
@@ -107,8 +140,7 @@ impl Crowd {
     /// What came of the events with numbers from `from` up to `to`.
     pub(crate) fn tally(&self, from: u64, to: u64) -> Tally {
         let (mut took, mut wrong) = (Vec::new(), 0);
-        for heard in &self.listeners {
-            let heard = lock(heard);
+        for heard in &*lock(&self.listeners) {
             let got = heard.took.get(from as usize..).unwrap_or_default();
             took.extend(got.iter().take((to - from) as usize).filter(|took| **took != LOST));
             wrong += heard.wrong;
@@ -123,16 +155,87 @@ impl Crowd {
     }
 }
 
-async fn attend(connection: Connection, heard: Arc<Mutex<Heard>>, shared: Arc<Shared>) {
-    let how = connection.run_raw(|frame, now| {
-        let Some((number, due)) = feed::read(frame) else { return };
-        let took = (now - shared.epoch).saturating_sub(due).as_micros();
-        lock(&heard).add(number, u32::try_from(took).unwrap_or(LOST - 1));
-        shared.received.fetch_add(1, Ordering::Relaxed);
-    });
-    let how = how.await;
-    shared.first_disconnect.give(|| how);
-    shared.disconnects.fetch_add(1, Ordering::Relaxed);
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.engine.send(Command::Leave);
+        // A thread that panicked has said so.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Listening {
+    fn open(&mut self, sockets: &mut Sockets, now: Instant) {
+        while self.opening < AT_ONCE
+            && let Some(token) = self.waiting.pop()
+        {
+            let credentials = Credentials { token, resume: None };
+            match sockets.open(credentials, self.next, now) {
+                Ok(_) => {
+                    (self.next, self.opening) = (self.next + 1, self.opening + 1);
+                    lock(&self.listeners).push(Heard::default());
+                }
+                Err(error) => return self.joined(Err(error.to_string())),
+            }
+        }
+        if self.opening == 0
+            && let Some(took) = self.joining.as_ref().map(|(since, _)| since.elapsed())
+        {
+            self.joined(Ok(took));
+        }
+    }
+
+    fn joined(&mut self, result: Result<Duration, String>) {
+        if let Some((_, done)) = self.joining.take() {
+            // Nobody waits any more only when the measurement is given up.
+            let _ = done.send(result);
+        }
+    }
+}
+
+impl Application for Listening {
+    type Command = Command;
+
+    fn opened(&mut self, sockets: &mut Sockets, _: SocketId, _: Admission, now: Instant) {
+        self.opening -= 1;
+        self.open(sockets, now);
+    }
+
+    fn recognises(&mut self, sockets: &Sockets, id: SocketId, packet: &[u8], now: Instant) -> bool {
+        let (Some(listener), Some((number, due))) = (sockets.tag(id), feed::read(packet)) else {
+            return false;
+        };
+        let took = (now - self.shared.epoch).saturating_sub(due).as_micros();
+        lock(&self.listeners)[listener].add(number, u32::try_from(took).unwrap_or(LOST - 1));
+        self.shared.received.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn received(&mut self, _: &mut Sockets, _: SocketId, _: Packet<'_>, _: Instant) {}
+
+    fn closed(&mut self, _: &mut Sockets, number: usize, closed: Closed, _: Instant) {
+        if closed.opened {
+            self.shared.first_disconnect.get_or_init(|| closed.how);
+            self.shared.disconnects.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.opening -= 1;
+            self.joined(Err(format!("connection {number}: {}", closed.how)));
+        }
+    }
+
+    fn command(&mut self, sockets: &mut Sockets, command: Command, now: Instant) {
+        match command {
+            Command::Join(tokens, done) => {
+                self.waiting = tokens;
+                self.joining = Some((now, done));
+                self.open(sockets, now);
+            }
+            Command::Leave => sockets.stop(),
+        }
+    }
+
+    fn due(&mut self, _: &mut Sockets, _: Instant) -> Option<Instant> {
+        None
+    }
 }
 
 impl Heard {
@@ -147,6 +250,6 @@ impl Heard {
     }
 }
 
-fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(listeners: &Mutex<Vec<Heard>>) -> MutexGuard<'_, Vec<Heard>> {
+    listeners.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -48,11 +48,11 @@ pub(crate) async fn measure(
 ) -> Result<(Vec<Idle>, Crowd), Failure> {
     let target = server.target().await?;
     for _ in 0..WARM_UPS {
-        let mut crowd = Crowd::of(target.clone(), Instant::now());
+        let mut crowd = Crowd::of(target.clone(), Instant::now())?;
         crowd.join(early).await?;
     }
     let before = server.observed.settled_bytes(SETTLE).await?;
-    let (mut crowd, mut results) = (Crowd::of(target, Instant::now()), Vec::new());
+    let (mut crowd, mut results) = (Crowd::of(target, Instant::now())?, Vec::new());
     for &(connections, hold) in stages {
         let (joining, start) = (&tokens[crowd.len()..connections], Instant::now());
         let connects = crowd.join(joining).await?;

@@ -51,7 +51,7 @@ use std::time::{Duration, Instant};
 use crowd::Crowd;
 use fanout::Fanout;
 use feed::Feed;
-use loadtest::connection::Target;
+use loadtest::engine::target::Target;
 use loadtest::process::Observed;
 use nats_server::NatsServer;
 use process::Server;
@@ -191,7 +191,7 @@ async fn fan_out(
     feed: &mut impl Feed,
 ) -> Result<(Vec<Fanout>, Option<String>), Failure> {
     let epoch = Instant::now();
-    let mut crowd = Crowd::of(target, epoch);
+    let mut crowd = Crowd::of(target, epoch)?;
     crowd.join(&people.tokens[..scale.listeners]).await?;
     let results = fanout::measure(feed, &crowd, observed, (scale.rates, scale.measured, epoch)).await?;
     Ok((results, crowd.lost()))

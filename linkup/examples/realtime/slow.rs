@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use loadtest::connect::connect_all;
-use loadtest::connection::Connection;
-use loadtest::dialect::Protocol;
+use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, handshake};
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::{CONNECTION, HOST, UPGRADE};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 
 use super::Failure;
 use super::crowd::{Crowd, Tally};
@@ -37,21 +42,16 @@ pub(crate) async fn measure(
 ) -> Result<Slow, Failure> {
     streamer.frame = FRAME;
     let epoch = Instant::now();
-    let mut crowd = Crowd::of(gateway.target().await?, epoch);
+    let mut crowd = Crowd::of(gateway.target().await?, epoch)?;
     crowd.join(&people.tokens[..listeners]).await?;
     let observed = gateway.observed;
     let without = fanout::measure(streamer, &crowd, observed, (&[RATE], measured, epoch)).await?;
     drop(crowd);
 
     let epoch = Instant::now();
-    let mut crowd = Crowd::of(gateway.target().await?, epoch);
+    let mut crowd = Crowd::of(gateway.target().await?, epoch)?;
     crowd.join(&people.tokens[..listeners]).await?;
-    let mut deaf: Vec<Connection> = Vec::new();
-    let token = vec![people.tokens[0].clone()];
-    connect_all(&gateway.target().await?, Protocol::SocketIo, token, 1, |_, connection| {
-        deaf.push(connection)
-    })
-    .await?;
+    let deaf = deaf(&gateway.target().await?.base(), &people.tokens[0]).await?;
     let before = observed.resident_bytes()?;
     let with = fanout::measure(streamer, &crowd, observed, (&[RATE], measured, epoch)).await?;
     let grown = observed.resident_bytes()? as i64 - before as i64;
@@ -60,4 +60,27 @@ pub(crate) async fn measure(
     }
     drop(deaf);
     Ok(Slow { without: without[0].tally, with: with[0].tally, grown })
+}
+
+/// A client that is admitted and reads no more.
+async fn deaf(base: &str, token: &str) -> Result<FragmentCollector<TokioIo<Upgraded>>, Failure> {
+    let authority = base.trim_start_matches("http://");
+    let request = Request::get(format!("{base}/socket.io/?EIO=4&transport=websocket"))
+        .header(HOST, authority)
+        .header(UPGRADE, "websocket")
+        .header(CONNECTION, "Upgrade")
+        .header("Sec-WebSocket-Key", handshake::generate_key())
+        .header("Sec-WebSocket-Version", "13")
+        .body(Empty::<Bytes>::new())?;
+    let stream = TcpStream::connect(authority).await?;
+    let (socket, _) = handshake::client(&TokioExecutor::new(), request, stream).await?;
+    let mut socket = FragmentCollector::new(socket);
+    let connect = format!(r#"40{{"token":"{token}"}}"#).into_bytes();
+    socket.write_frame(Frame::text(Payload::Owned(connect))).await?;
+    loop {
+        let frame = socket.read_frame().await?;
+        if frame.opcode == OpCode::Text && frame.payload.starts_with(b"40") {
+            return Ok(socket);
+        }
+    }
 }

@@ -38,7 +38,7 @@ async fn the_stock_client_with_its_defaults_and_a_plain_websocket_work_from_anot
 }
 
 /// Where scripts leave what is to be looked at after the tests: under `target`.
-fn pictures() -> String {
+pub(crate) fn pictures() -> String {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots").to_string_lossy().into_owned()
 }
 
@@ -57,7 +57,7 @@ async fn shows(script: &str, argument: &str, restarts: bool) {
 }
 
 /// Variables that name a Chromium: of the machine, or else one from the npm registry with all it needs.
-async fn chromium() -> Vec<(String, String)> {
+pub(crate) async fn chromium() -> Vec<(String, String)> {
     let variable = |value: PathBuf| vec![("CHROMIUM_PATH".to_owned(), value.to_string_lossy().into_owned())];
     if let Some(path) = env::var_os("CHROMIUM_PATH").filter(|path| !path.is_empty()) {
         return variable(path.into());

@@ -15,6 +15,7 @@
 //! | [`events`] | every event reaches those who are entitled to it, and nobody else |
 //! | [`restart`] | crashes: of a streamer, of the whole launcher |
 //! | [`launcher`] | the program: what it starts, leaves behind and says when it cannot |
+//! | [`loadtest_runs`] | the load harness: its profiles and protocols, and its report in a browser |
 //! | [`browser`] | people on the page, and frontends of another origin, in real browsers |
 //! | [`policies`] | what a gateway refuses, and what is answered to commands |
 //! | [`operators`] | metrics as documented and bounded, and health whatever fails |
@@ -33,6 +34,7 @@ mod commit;
 mod delivery;
 mod events;
 mod launcher;
+mod loadtest_runs;
 mod operators;
 mod policies;
 mod presence;

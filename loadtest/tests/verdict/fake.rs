@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     Garbage,
     /// The message also reaches somebody who is not in the conversation.
     Leak,
+    /// The message is delivered and acknowledged, and not kept.
+    Forget,
     /// Everything stands still for [`STALL`].
     Stall,
     /// From the first message on, one after the other at the rate of [`CAPACITY`].
@@ -92,6 +94,8 @@ struct State {
     chats: HashMap<Id, Chat>,
     sockets: HashMap<Id, Vec<(Dialect, Outbox)>>,
     messages: usize,
+    /// What is there over REST.
+    kept: HashMap<Id, Vec<Value>>,
     /// When the next message can be taken, where that is limited.
     free_at: Option<Instant>,
 }
@@ -183,10 +187,19 @@ async fn answer(
         tokio::spawn(serve(shared, dialect, socket));
         return Ok(response.map(|_| Full::default()));
     }
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let (path, token) = (request.uri().path().to_owned(), request.headers().get("authorization").cloned());
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let body: Value = serde_json::from_slice(&body).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (status, answer) = match path.as_str() {
+        path if path.ends_with("/messages") && token.is_some() => {
+            let conversation = path.split('/').nth(3).unwrap().parse().unwrap();
+            let after: i64 = query.split("after=").nth(1).unwrap().parse().unwrap();
+            let kept = &shared.state.lock().await.kept;
+            let kept = kept.get(&conversation).into_iter().flatten();
+            let page = kept.filter(|message| message["seq"].as_i64().unwrap() > after).take(100);
+            (StatusCode::OK, page.cloned().collect())
+        }
         "/api/auth/register" if body["email"].is_string() && body["password"].is_string() => {
             let user = Id::mint();
             (StatusCode::CREATED, json!({"user": {"id": user}, "token": user}))
@@ -323,16 +336,21 @@ async fn take(shared: &Shared, dialect: Dialect, outbox: &Outbox, user: Id, text
     };
     let first = message(chat.seq);
     let mut events = vec![event(&first)];
+    let mut kept = vec![first.clone()];
     match fault {
         Fault::Double => events.push(event(&first)),
         Fault::StoreTwice => {
             chat.seq += 1;
-            events.push(event(&message(chat.seq)));
+            kept.push(message(chat.seq));
+            events.push(event(&kept[1]));
         }
         Fault::Swap => chat.held = events.pop(),
         _ => events.extend(chat.held.take()),
     }
     let members = chat.members;
+    if fault != Fault::Forget {
+        state.kept.entry(conversation).or_default().extend(kept);
+    }
     for member in members {
         let forgotten = if member == user { Fault::LoseEcho } else { Fault::Lose };
         for (dialect, socket) in state.sockets.get(&member).into_iter().flatten() {

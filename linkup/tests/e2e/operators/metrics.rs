@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
+use loadtest::exposition::Exposition;
+use loadtest::plan::{Scenario, Settings};
 use serde_json::json;
 
 use crate::support::crowd::{conversations, crowd};
@@ -89,6 +91,9 @@ async fn every_metric_is_documented_with_its_type_and_labels_and_every_documente
             known.1.extend(labels);
         }
     }
+    // The load harness is none of the roles, and documented beside them.
+    let plan = Settings::default().plan(Scenario::Chat, None).unwrap();
+    all.extend(exported(&Exposition::new(&plan).render()));
     let documented = documented();
     let names = |metrics: &Metrics| metrics.keys().cloned().collect::<BTreeSet<_>>();
     let (there, told) = (names(&all), names(&documented));
