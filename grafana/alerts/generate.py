@@ -39,6 +39,12 @@ TARGETS = {
     "probe": ["127.0.0.1:5005"],
 }
 
+# The load harness is no part of LinkUp: it has a job of its own, so that no rule takes it for an instance.
+HARNESS = "loadtest"
+HARNESS_JOB = "linkup-loadtest"
+# Runs are short: of one that lasts 20 s, more than one sample has to be had.
+HARNESS_SCRAPE_INTERVAL = "5s"
+
 ALERT_INTERVAL = "15s"
 SCRAPE_INTERVAL = "15s"
 # Processes are not asked more often than this, however fast the rules are.
@@ -52,7 +58,8 @@ PROMETHEUS_HEADER = (
 # What is shipped in grafana/prometheus is an example. Yours is written to another directory, by
 #   generate.py --out DIR --target ROLE=HOST:PORT ... --alertmanager HOST:PORT --runbook-url URL --grafana-url URL
 #   targets        the admin port (ADMIN_ADDR:ADMIN_PORT) of every process, under its role: gateway, api, streamer or
-#                  probe; the launcher, which is the first three in one process, under the role "all"
+#                  probe; the launcher, which is the first three in one process, under the role "all"; for the
+#                  dashboard Load test, what a load harness was given as --prometheus, under "loadtest"
 #   alertmanagers  where Alertmanager listens
 # With service discovery, keep the job's name and the label "role": the rules ask for both. Windows of 30 days need
 # --storage.tsdb.retention.time=35d on Prometheus' command line.
@@ -81,6 +88,7 @@ def all_alerts() -> list[Alert]:
 
 def prometheus_config(scale: TimeScale, targets: dict[str, list[str]], alertmanager: str) -> dict:
     every = scale.at_least(SCRAPE_INTERVAL, LEAST_SCRAPE_INTERVAL)
+    of_linkup = {role: addresses for role, addresses in targets.items() if role != HARNESS} or TARGETS
     return {
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": scale(ALERT_INTERVAL)},
         "rule_files": ["linkup-recording.yml", "linkup-alerts.yml"],
@@ -89,13 +97,25 @@ def prometheus_config(scale: TimeScale, targets: dict[str, list[str]], alertmana
             {
                 "job_name": "linkup",
                 "static_configs": [
-                    {"targets": addresses, "labels": {"role": role}} for role, addresses in targets.items()
+                    {"targets": addresses, "labels": {"role": role}} for role, addresses in of_linkup.items()
                 ],
                 # linkup_build_info has a label of that name as well, and says the same.
                 "metric_relabel_configs": [{"action": "labeldrop", "regex": "exported_role"}],
-            }
+            },
+            *harness_jobs(scale, targets.get(HARNESS, [])),
         ],
     }
+
+
+def harness_jobs(scale: TimeScale, addresses: list[str]) -> list[dict]:
+    every = scale.at_least(HARNESS_SCRAPE_INTERVAL, LEAST_SCRAPE_INTERVAL)
+    job = {
+        "job_name": HARNESS_JOB,
+        "scrape_interval": every,
+        "scrape_timeout": every,
+        "static_configs": [{"targets": addresses, "labels": {"role": HARNESS}}],
+    }
+    return [job] if addresses else []
 
 
 class Dumper(yaml.SafeDumper):
@@ -126,14 +146,14 @@ def files(options: argparse.Namespace) -> dict[str, str]:
         "linkup-recording.yml": written({"groups": recording_groups(scale)}),
         "linkup-alerts.yml": written({"groups": alert_groups(scale, links)}),
         "prometheus.yml": written(
-            prometheus_config(scale, targets or TARGETS, options.alertmanager), PROMETHEUS_HEADER
+            prometheus_config(scale, targets, options.alertmanager), PROMETHEUS_HEADER
         ),
     }
 
 
 def target(given: str) -> tuple[str, str]:
     role, found, address = given.partition("=")
-    if not found or role not in (*TARGETS, "all"):
+    if not found or role not in (*TARGETS, "all", HARNESS):
         raise argparse.ArgumentTypeError(f"{given} is not of the form ROLE=HOST:PORT")
     return role, address
 
@@ -159,7 +179,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="ROLE=HOST:PORT",
-        help=f"a process's role ({', '.join((*TARGETS, 'all'))}) and admin address; once for each process",
+        help=f"a process's role ({', '.join((*TARGETS, 'all'))}) and admin address, or {HARNESS} and what a load "
+        "harness was given as --prometheus; once for each process",
     )
     return parser.parse_args(given)
 

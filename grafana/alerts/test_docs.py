@@ -73,6 +73,31 @@ class Settings(unittest.TestCase):
             [{"targets": ["127.0.0.1:5001"], "labels": {"role": "all"}}],
         )
 
+    def test_a_load_harness_is_a_job_of_its_own_beside_those_of_linkup(self):
+        def jobs(*targets: str) -> list[dict]:
+            options = generate.arguments([part for target in targets for part in ("--target", target)])
+            return yaml.safe_load(generate.files(options)["prometheus.yml"])["scrape_configs"]
+
+        for of_linkup in ([], ["all=127.0.0.1:5001"]):
+            (linkup,) = jobs(*of_linkup)
+            unchanged, harness = jobs("loadtest=127.0.0.1:5009", *of_linkup)
+            self.assertEqual(unchanged, linkup)
+            self.assertEqual(harness["job_name"], "linkup-loadtest")
+            self.assertEqual(
+                harness["static_configs"], [{"targets": ["127.0.0.1:5009"], "labels": {"role": "loadtest"}}]
+            )
+
+    def test_no_rule_takes_a_load_harness_for_a_part_of_linkup(self):
+        exprs = [alert.expr for alert in ALERTS]
+        # What every target has, whatever it exports, and what any program may export.
+        of_targets = [match for expr in exprs for match in re.findall(r"\b(?:up|process_\w+)\b(?:\{[^}]*\})?", expr)]
+        self.assertGreater(len(of_targets), 9)
+        for selector in of_targets:
+            self.assertIn('{job="linkup"', selector)
+        rules = generate.files(generate.arguments([]))
+        for name in ("linkup-recording.yml", "linkup-alerts.yml"):
+            self.assertEqual({each for each in metrics_in(rules[name]) if each.startswith("linkup_loadtest_")}, set())
+
 
 class Contract(unittest.TestCase):
     def test_every_metric_is_documented(self):

@@ -30,8 +30,8 @@ HISTORY = "6h"
 class Monitoring:
     """One Prometheus and one Alertmanager, with what their receivers were told."""
 
-    def __init__(self, workshop: Workshop, cluster: Cluster, scale: float, name: str):
-        self.cluster, self.scale = cluster, scale
+    def __init__(self, workshop: Workshop, cluster: Cluster, scale: float, name: str, harness_port: int | None = None):
+        self.cluster, self.scale, self.harness_port = cluster, scale, harness_port
         self.folder = workshop.place(f"monitoring-{name}")
         self.webhook = Webhook()
         prometheus, alertmanager = free_port(), free_port()
@@ -46,6 +46,8 @@ class Monitoring:
         command += ["--alertmanager", f"127.0.0.1:{alertmanager}"]
         for role in self.cluster.roles:
             command += ["--target", f"{role.job}=127.0.0.1:{role.admin_port}"]
+        if self.harness_port:
+            command += ["--target", f"loadtest=127.0.0.1:{self.harness_port}"]
         subprocess.run(command, check=True, timeout=60)
         # Prometheus begins to scrape five seconds after its start, which are minutes for faster rules: they come later.
         self.config = self.folder / "prometheus.yml"
@@ -84,7 +86,7 @@ class Monitoring:
         self.stop()
 
     def start(self, with_history: bool = True) -> None:
-        """Starts both; returns when every target was scraped and every rule evaluated."""
+        """Starts both; returns when every process of LinkUp was scraped and every rule evaluated."""
         if with_history:
             self._write_history()
         self.alertmanager.start()
@@ -114,7 +116,7 @@ class Monitoring:
         return get(f"{url}/-/ready")[0] == 200
 
     def _scrapes_all(self) -> bool:
-        return len(self.instant("up == 1")) == len(self.cluster.roles)
+        return len(self.instant('up{job="linkup"} == 1')) == len(self.cluster.roles)
 
     def _evaluated(self) -> bool:
         return all(rule["health"] != "unknown" for rule in self.rules())

@@ -11,11 +11,14 @@ import yaml
 import dashboards
 import programs
 from dashboards import PanelQuery
+from http_client import get
 from monitoring import Monitoring
-from processes import DrillError, say
+from processes import DrillError, free_port, say
 from scene import Scene, finished
 
 EXCEPTIONS = Path(__file__).resolve().parent / "empty.yml"
+# Metrics of the load harness, which are there as long as it runs.
+OF_HARNESS = "linkup_loadtest_"
 # Wide enough for some scrapes, short enough that what was before is out of sight.
 WINDOW = "15s"
 LOAD_RATE, LOAD_SECONDS = 100, 20
@@ -62,26 +65,36 @@ def run(scene: Scene) -> list[str]:
     if not boards:
         raise DrillError(f"there is no dashboard in {dashboards.FOLDER}")
     asked = [query for board in boards for query in dashboards.queries(board, WINDOW)]
-    with Monitoring(scene.workshop, scene.cluster, scene.scale, "queries") as monitoring:
+    harness_port = free_port()
+    with Monitoring(scene.workshop, scene.cluster, scene.scale, "queries", harness_port) as monitoring:
         monitoring.start(with_history=False)
-        harness = scene.harness(LOAD_RATE, LOAD_SECONDS)
+        harness = scene.harness(LOAD_RATE, LOAD_SECONDS, harness_port)
         for _ in range(5):
             scene.rest()
         time.sleep(LOAD_SECONDS * 0.75)
-        problems = [f"under load: {each}" for each in ask_all(monitoring, boards, asked)]
-        problems += check_metrics(scene)
+        may_be_empty = exceptions(EXCEPTIONS.read_text())
+        problems = [f"under load: {each}" for each in ask_all(monitoring, boards, asked, may_be_empty)]
+        problems += check_metrics({role.name: role.metrics() for role in scene.cluster.roles})
+        problems += check_metrics({"loadtest": get(f"http://127.0.0.1:{harness_port}/metrics", 5)[1]})
         finished(harness)
         scene.end_evening()
         time.sleep(QUIET_SECONDS)
-        problems += [f"while it is quiet: {each}" for each in ask_all(monitoring, boards, asked)]
+        may_be_empty |= of_harness(asked)
+        problems += [f"while it is quiet: {each}" for each in ask_all(monitoring, boards, asked, may_be_empty)]
         rules = monitoring.rules()
         say(f"{len(asked)} queries of {len(boards)} dashboards and {len(rules)} rules, under load and in quiet")
     return problems + unknown(exceptions(EXCEPTIONS.read_text()), asked)
 
 
-def ask_all(monitoring: Monitoring, boards: list[dict], asked: list[PanelQuery]) -> list[str]:
+def of_harness(asked: list[PanelQuery]) -> dict[str, str]:
+    """Places of queries that are empty when no load harness runs, with the reason."""
+    return {query.place: "no load harness runs" for query in asked if OF_HARNESS in query.expression}
+
+
+def ask_all(
+    monitoring: Monitoring, boards: list[dict], asked: list[PanelQuery], may_be_empty: dict[str, str]
+) -> list[str]:
     """Asks every panel's queries, the annotations and the variables, and looks at the rules."""
-    may_be_empty = exceptions(EXCEPTIONS.read_text())
     found = [judge(query, monitoring.instant, may_be_empty) for query in asked]
     for board in boards:
         for query in dashboards.annotations(board, WINDOW):
@@ -100,14 +113,12 @@ def firing(monitoring: Monitoring) -> set[str]:
     return {of["alertname"] for of in labels if of["severity"] != "none"}
 
 
-def check_metrics(scene: Scene) -> list[str]:
+def check_metrics(answers: dict[str, str]) -> list[str]:
     """What `promtool check metrics` says of each process's answer."""
     promtool, problems = programs.find("promtool"), []
-    for role in scene.cluster.roles:
-        done = subprocess.run(
-            [promtool, "check", "metrics"], input=role.metrics(), capture_output=True, text=True, timeout=30
-        )
-        problems += [f"{role.name}: {line}" for line in (done.stdout + done.stderr).splitlines()]
+    for name, answer in answers.items():
+        done = subprocess.run([promtool, "check", "metrics"], input=answer, capture_output=True, text=True, timeout=30)
+        problems += [f"{name}: {line}" for line in (done.stdout + done.stderr).splitlines()]
         if done.returncode != 0 and not problems:
-            problems.append(f"{role.name}: promtool check metrics ended with {done.returncode}")
+            problems.append(f"{name}: promtool check metrics ended with {done.returncode}")
     return problems

@@ -114,14 +114,16 @@ class Scene:
         ]
         return [*sleeping, *writing]
 
-    def harness(self, rate: float, seconds: float) -> Process:
-        """The load harness, with people of its own."""
+    def harness(self, rate: float, seconds: float, metrics_port: int | None = None) -> Process:
+        """The load harness, with people of its own; it tells Prometheus of itself on `metrics_port`."""
         seed = self.workshop.folder / "harness.jsonl"
         seed.write_text("".join(json.dumps(user) + "\n" for user in self.cluster.people[:HARNESS_USERS]))
         arguments = [
             "chat", "--url", f"http://127.0.0.1:{self.public_port}", "--users", HARNESS_USERS, "--rate", rate,
-            "--warmup", "2s", "--duration", f"{seconds:.0f}s", "--seed", seed, "--json",
+            "--warmup", "2s", "--duration", f"{seconds:.0f}s", "--seed", seed, "--json", "--no-files",
         ]  # fmt: skip
+        if metrics_port:
+            arguments += ["--prometheus", f"127.0.0.1:{metrics_port}"]
         name = f"loadtest-{next(self.harnesses)}"
         return self.workshop.process(name, [self.loadtest, *arguments]).start()
 

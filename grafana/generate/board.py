@@ -23,8 +23,11 @@ class Row:
     panels: list
 
 
-def board(uid: str, about: str, *rows: Row) -> dict:
-    """The dashboard as Grafana's classic JSON: the first row is open, the others are collapsed."""
+def board(uid: str, about: str, *rows: Row, reporters: tuple = ("linkup_build_info",)) -> dict:
+    """The dashboard as Grafana's classic JSON: the first row is open, the others are collapsed.
+
+    Whatever has a series of one of `reporters` can be chosen as job and instance.
+    """
     builder = (
         dashboard.Dashboard(TITLES[uid])
         .uid(uid)
@@ -35,7 +38,7 @@ def board(uid: str, about: str, *rows: Row) -> dict:
         .timezone("browser")
         .time("now-1h", "now")
         .refresh("30s")
-        .variables(variables())
+        .variables(variables(reporters))
         .link(
             dashboard.DashboardLink("LinkUp")
             .type(model.DashboardLinkType.DASHBOARDS)
@@ -85,12 +88,13 @@ def place(panels: list, top: int) -> int:
     return y + tallest - top
 
 
-def variables() -> list:
+def variables(reporters: tuple) -> list:
+    everyone, of_job = (named(reporters, where) for where in ("", 'job=~"$job"'))
     everything = model.VariableOption(text=["All"], value=["$__all"])
     return [
         dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"),
-        from_label("job", "Job", "label_values(linkup_build_info, job)", everything),
-        from_label("instance", "Instance", 'label_values(linkup_build_info{job=~"$job"}, instance)', everything),
+        from_label("job", "Job", f"label_values({everyone}, job)", everything),
+        from_label("instance", "Instance", f"label_values({of_job}, instance)", everything),
         dashboard.CustomVariable("quantile")
         .label("Quantile")
         .values("0.5,0.9,0.95,0.99")
@@ -98,6 +102,14 @@ def variables() -> list:
         .current(model.VariableOption(text="0.99", value="0.99", selected=True)),
         dashboard.AdHocVariable("filters").label("Filter").datasource(DATASOURCE),
     ]
+
+
+def named(metrics: tuple, where: str) -> str:
+    """A selector of what has one of these names."""
+    if len(metrics) == 1:
+        return f"{metrics[0]}{{{where}}}" if where else metrics[0]
+    names = '__name__=~"' + "|".join(metrics) + '"'
+    return f"{{{names}{', ' + where if where else ''}}}"
 
 
 def from_label(name: str, label: str, query: str, everything: model.VariableOption):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from api import api
 from gateway import gateway
+from loadtest import loadtest
 from mongodb import mongodb
 from overview import overview
 from streamer import streamer
@@ -37,7 +38,7 @@ def exclusions(boards: list[dict]) -> dict:
 
 def outputs() -> dict[str, str]:
     """The files' names and texts."""
-    boards = [overview(), gateway(), api(), streamer(), mongodb()]
+    boards = [overview(), gateway(), api(), streamer(), mongodb(), loadtest()]
     files = {f"{board['uid']}.json": board for board in boards}
     # JSON is YAML as well, which the linter reads.
     files[".lint"] = exclusions(boards)

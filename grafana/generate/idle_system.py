@@ -46,8 +46,10 @@ def series() -> list[tuple[str, str]]:
         labels = re.findall(r"`(\w+)`", row["labels"])
         for instance in INSTANCES:
             for combination in itertools.product(*(values_of(row, label) for label in labels)):
-                # Prometheus' configuration gives every target its role.
-                target = {"job": "linkup", "instance": instance, "role": "all"}
+                # Prometheus' configuration gives every target its job and its role.
+                of_harness = name.startswith("linkup_loadtest_")
+                job, role = ("linkup-loadtest", "loadtest") if of_harness else ("linkup", "all")
+                target = {"job": job, "instance": instance, "role": role}
                 pairs = {**dict(zip(labels, combination, strict=True)), **target}
                 if name == "linkup_build_info":
                     # One series a process, and not one for each word in the line.

@@ -4,7 +4,8 @@ from board import Row, board
 from panels import AMOUNT, TRUE, YES_NO, above, bar_panel, below, exactly, named_values
 from panels import stat_panel, table_panel, time_panel
 from processes import processes
-from queries import REST, WINDOW, Query, any_holds, fullness, gauge, quantile, rate, series, share, without
+from queries import WINDOW, Query, any_holds, fullness, gauge, quantile, rate, series, share, without
+from signals import asked_for, errors, traffic
 
 # Objectives: the name of the recorded share that is bad, what it is called, and how much of it may be bad.
 OBJECTIVES = [
@@ -152,25 +153,18 @@ def golden_signals() -> list:
         ),
         time_panel(
             "Traffic",
-            "What people do: messages stored, deliveries of messages to sockets, commands over sockets, REST requests.",
-            rate("linkup_api_messages_committed_total").named("messages"),
-            rate("linkup_message_delivery_seconds_count").named("deliveries"),
-            rate("linkup_gateway_commands_total").named("commands"),
-            rate("linkup_api_requests_total", where=REST).named("REST requests"),
-            unit="cps", w=6, to="linkup-gateway",
+            "What people do: messages stored, deliveries of messages to sockets, commands over sockets, REST requests. "
+            "load test: what a load harness asks for; above zero, the others are mostly its doing.",
+            *traffic(),
+            Query(f"{asked_for()} or vector(0)", "load test"),
+            unit="cps", w=6, to=("linkup-gateway", "linkup-loadtest"),
         ),
         time_panel(
             "Errors",
             "Failures that are the server's fault, by part. The line that rose first is the cause, the others are its "
             "consequences. gateway without api: REST requests that a gateway answers itself, because no api node "
             "could be reached or was in time. Next: the dashboard of that part.",
-            rate("linkup_gateway_commands_total", where='result="failed"').named("commands failed"),
-            rate("linkup_api_requests_total", where='status=~"500|503"').named("api 500 and 503"),
-            rate("linkup_gateway_proxied_total", where='outcome=~"unreachable|late"').named("gateway without api"),
-            rate("linkup_mongodb_command_failures_total").named("MongoDB commands"),
-            rate("linkup_gateway_closes_total", where='reason="slow_consumer"').named("slow consumers closed"),
-            rate("linkup_bus_failures_total").named("bus"),
-            rate("linkup_probe_exchanges_total", where='result=~"late|refused|unreachable"').named("probe"),
+            *errors(),
             unit="cps", limits=above(red=1), w=6, to="linkup-api",
         ),
         time_panel(

@@ -14,6 +14,7 @@ TITLES = {
     "linkup-api": "API",
     "linkup-streamer": "Streamer and bus",
     "linkup-mongodb": "MongoDB",
+    "linkup-loadtest": "Load test",
 }
 
 BY_THRESHOLD = dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS)
@@ -178,7 +179,7 @@ def last_value():
 
 def finish(panel, title, about, queries, unit, limits, w, h, *, instant=False, tabular=False, low=None, high=None,
            values=None, decimals=None, to=None):
-    """What panels of all types have. `to` is the dashboard that a click leads to."""
+    """What panels of all types have. `to` is the dashboard that a click leads to, or several to choose from."""
     panel.title(title).description(about).datasource(DATASOURCE).unit(unit).span(w).height(h)
     panel.thresholds(thresholds(limits))
     if values:
@@ -190,8 +191,11 @@ def finish(panel, title, about, queries, unit, limits, w, h, *, instant=False, t
     if high is not None:
         panel.max(high)
     if to:
-        link = dashboard.DashboardLink(f"Open {TITLES[to]}").type(model.DashboardLinkType.LINK).url(dashboard_url(to))
-        panel.links([link]).data_links([link])
+        links = [
+            dashboard.DashboardLink(f"Open {TITLES[uid]}").type(model.DashboardLinkType.LINK).url(dashboard_url(uid))
+            for uid in ([to] if isinstance(to, str) else to)
+        ]
+        panel.links(links).data_links(links)
     # A number that is shown as "now" must be of now: the last value of a range would outlive the process it came from.
     panel.no_value(MISSING)
     for letter, query in zip(LETTERS, queries, strict=False):

@@ -18,7 +18,7 @@ from promql import selectors
 GRAFANA = TARGET.parent
 RECORDED = GRAFANA / "prometheus" / "linkup-recording.yml"
 TYPES = {"timeseries", "stat", "bargauge", "table"}
-VALUES = {"$job": ".+", "$instance": ".+", "$__rate_interval": "1m", "$quantile": "0.99"}
+VALUES = {"$job": ".+", "$instance": ".+", "$__rate_interval": "1m", "$__range": "1h", "$quantile": "0.99"}
 
 
 def load() -> dict[str, dict]:
@@ -161,7 +161,7 @@ class Dashboards(unittest.TestCase):
                 self.assertTrue(name in {*documented, *recorded, "ALERTS"} or histogram, f"{name} in {expr}")
 
     def test_form(self):
-        self.assertEqual(len(self.boards), 5)
+        self.assertEqual(len(self.boards), 6)
         for board in self.boards.values():
             with self.subTest(board["title"]):
                 self.assertEqual(board["schemaVersion"], 42)
@@ -227,6 +227,8 @@ class Dashboards(unittest.TestCase):
                     reached.add((board["uid"], uid))
         details = self.boards.keys() - {"linkup-overview"}
         self.assertEqual({to for start, to in reached if start == "linkup-overview"}, details)
+        servers = self.boards.keys() - {"linkup-loadtest"}
+        self.assertEqual({to for start, to in reached if start == "linkup-loadtest"}, servers)
 
     def test_provisioning_fits_prometheus_and_the_readme(self):
         (source,) = yaml.safe_load((GRAFANA / "provisioning/datasources/linkup.yml").read_text())["datasources"]

@@ -30,25 +30,34 @@ def each_instance(metric: str, *values: float, labels: str = "") -> dict[str, fl
     return {f'{metric}{{job="linkup",instance="{n}"{labels}}}': value for n, value in enumerate(values)}
 
 
-class PartialViews(unittest.TestCase):
+class ShownNumbers(unittest.TestCase):
+    """Panels against systems that are made up. Values of series are numbers, or promtool's notation up to an `x`."""
+
     def setUp(self):
         self.boards = load()
 
+    def of_title(self, board: str, title: str) -> list[dict]:
+        return [panel for panel in panels(self.boards[board]) if panel["title"] == title]
+
     def assert_shown(self, board: str, title: str, system: dict[str, float], *expected):
         """Holds each query of the panel against what it has to show: a number, numbers by labels, or nothing."""
-        found = [panel for panel in panels(self.boards[board]) if panel["title"] == title]
         # A title may be both the number of now and its course.
-        targets = found[0]["targets"]
+        targets = self.of_title(board, title)[0]["targets"]
         self.assertEqual(len(targets), len(expected), title)
+        self.assert_equal([with_values(target["expr"]) for target in targets], system, *expected)
+
+    def assert_equal(self, expressions: list[str], system: dict[str, float | str], *expected):
         tests = []
-        for target, wanted in zip(targets, expected, strict=True):
+        for expr, wanted in zip(expressions, expected, strict=True):
             by_labels = wanted if isinstance(wanted, dict) else {"{}": wanted}
             samples = [{"labels": labels, "value": value} for labels, value in by_labels.items() if value is not None]
-            tests.append({"expr": with_values(target["expr"]), "eval_time": "5m", "exp_samples": samples})
+            tests.append({"expr": expr, "eval_time": "5m", "exp_samples": samples})
         series = [{"series": name, "values": f"{value}x20"} for name, value in system.items()]
         content = {"tests": [{"interval": "15s", "input_series": series, "promql_expr_test": tests}]}
-        self.assertEqual(promtool(["test", "rules"], content), "", title)
+        self.assertEqual(promtool(["test", "rules"], content), "", expressions)
 
+
+class PartialViews(ShownNumbers):
     def assert_mongodb(self, processes, *, writable, reached, primary, margin, members):
         system = mongodb(*processes)
         self.assert_shown("linkup-overview", "MongoDB writable", system, *writable)

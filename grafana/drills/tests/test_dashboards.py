@@ -107,6 +107,10 @@ class Judgement(unittest.TestCase):
         self.assertIsNone(self.judge([], [self.query.place]))
         self.assertIn("parse error", self.judge(DrillError("parse error"), [self.query.place]))
 
+    def test_what_the_harness_tells_may_be_empty_when_it_has_ended(self):
+        told = PanelQuery("Board", "Two", "A", "sum(linkup_loadtest_connections)")
+        self.assertEqual(list(queries.of_harness([self.query, told])), [told.place])
+
     def test_the_list_names_only_queries_that_there_are(self):
         listed = queries.exceptions("- panel: Board / One / A\n  reason: r\n- panel: Gone / X / A\n  reason: r\n")
         (problem,) = queries.unknown(listed, [self.query])
