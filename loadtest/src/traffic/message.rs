@@ -1,7 +1,7 @@
 //! Reading messages as they arrive: each is read once, however many sockets it arrives at.
 //!
 //! A message goes to many sockets as the same bytes. What was read of the last ones is kept beside their bytes; an
-//! arrival that equals one of them costs a comparison of memory, not a parser. (`examples/parse.rs` measures both.)
+//! arrival that equals one of them costs a comparison of memory, not a parser.
 
 use std::borrow::Cow;
 use std::hash::Hasher;
