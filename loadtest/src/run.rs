@@ -103,9 +103,13 @@ pub async fn run(plan: &Plan, console: &mut Console, interrupt: &Interrupt) -> R
     let mut phases = Phases::default();
     crew.connect().await;
     let connecting = Instant::now();
-    if !connect(&mut crew, &mut series, console, interrupt).await? {
-        let _ = crew.leave().await;
-        return Err(Error::Interrupted);
+    match connect(&mut crew, &mut series, console, interrupt).await {
+        Ok(true) => {}
+        failed => {
+            // Nobody stays online behind a run that does not take place.
+            let _ = crew.leave().await;
+            return Err(failed.err().unwrap_or(Error::Interrupted));
+        }
     }
     phases.connect = connecting.elapsed();
     let rate = plan.users as f64 / phases.connect.as_secs_f64().max(1e-6);
