@@ -1,5 +1,6 @@
 //! The clients: many authenticated Socket.IO connections that read and give signs of life, and count what comes.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -49,7 +50,7 @@ enum Command {
 struct Listening {
     shared: Arc<Shared>,
     listeners: Arc<Mutex<Vec<Heard>>>,
-    waiting: Vec<Arc<str>>,
+    waiting: VecDeque<Arc<str>>,
     next: usize,
     opening: usize,
     joining: Option<(Instant, oneshot::Sender<Result<Duration, String>>)>,
@@ -88,7 +89,7 @@ impl Crowd {
         let listening = Listening {
             shared: Arc::clone(&shared),
             listeners: Arc::clone(&listeners),
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             next: 0,
             opening: 0,
             joining: None,
@@ -166,7 +167,7 @@ impl Drop for Crowd {
 impl Listening {
     fn open(&mut self, sockets: &mut Sockets, now: Instant) {
         while self.opening < AT_ONCE
-            && let Some(token) = self.waiting.pop()
+            && let Some(token) = self.waiting.pop_front()
         {
             let credentials = Credentials { token, resume: None };
             match sockets.open(credentials, self.next, now) {
@@ -185,6 +186,7 @@ impl Listening {
     }
 
     fn joined(&mut self, result: Result<Duration, String>) {
+        self.waiting.clear();
         if let Some((_, done)) = self.joining.take() {
             // Nobody waits any more only when the measurement is given up.
             let _ = done.send(result);
@@ -225,7 +227,7 @@ impl Application for Listening {
     fn command(&mut self, sockets: &mut Sockets, command: Command, now: Instant) {
         match command {
             Command::Join(tokens, done) => {
-                self.waiting = tokens;
+                self.waiting = tokens.into();
                 self.joining = Some((now, done));
                 self.open(sockets, now);
             }

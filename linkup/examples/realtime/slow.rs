@@ -10,6 +10,7 @@ use hyper::header::{CONNECTION, HOST, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::Failure;
 use super::crowd::{Crowd, Tally};
@@ -21,6 +22,8 @@ use super::stack::People;
 /// Bytes of an event. So many that in ten seconds the deaf one is owed more than kernel and gateway hold for it, and is
 /// cut off.
 const FRAME: usize = 5_000;
+/// How long it may take to be admitted.
+const ADMISSION: Duration = Duration::from_secs(30);
 /// Events a second.
 const RATE: u32 = 100;
 
@@ -51,7 +54,8 @@ pub(crate) async fn measure(
     let epoch = Instant::now();
     let mut crowd = Crowd::of(gateway.target().await?, epoch)?;
     crowd.join(&people.tokens[..listeners]).await?;
-    let deaf = deaf(&gateway.target().await?.base(), &people.tokens[0]).await?;
+    let base = gateway.target().await?.base();
+    let deaf = timeout(ADMISSION, deaf(&base, &people.tokens[0])).await??;
     let before = observed.resident_bytes()?;
     let with = fanout::measure(streamer, &crowd, observed, (&[RATE], measured, epoch)).await?;
     let grown = observed.resident_bytes()? as i64 - before as i64;
@@ -79,8 +83,10 @@ async fn deaf(base: &str, token: &str) -> Result<FragmentCollector<TokioIo<Upgra
     socket.write_frame(Frame::text(Payload::Owned(connect))).await?;
     loop {
         let frame = socket.read_frame().await?;
-        if frame.opcode == OpCode::Text && frame.payload.starts_with(b"40") {
-            return Ok(socket);
+        match frame.payload.get(..2) {
+            Some(b"40") if frame.opcode == OpCode::Text => return Ok(socket),
+            Some(b"44") => return Err(format!("refused: {}", String::from_utf8_lossy(&frame.payload)).into()),
+            _ => {}
         }
     }
 }
